@@ -1,0 +1,62 @@
+# Pixelgate. `make help` lists the targets; `make run` and `make test` are the two a newcomer needs.
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+TEST_STAMP := .venv/.test-extras
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format e2e faults bench lock clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[.a-z0-9_-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.venv: requirements.lock pyproject.toml  ## build the environment from the hash-pinned lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Pixelgate needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1)" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || \
+	  { echo "on Debian: apt-get install python3-venv" >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	@touch .venv
+
+$(TEST_STAMP): requirements.lock requirements-test.lock pyproject.toml | .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-test.lock
+	@touch $(TEST_STAMP)
+
+run: .venv  ## everything embedded on this machine, under ./data; Ctrl-C stops it
+	@exec $(BIN)/pixelgate run
+
+test: $(TEST_STAMP)  ## all tests, on real servers
+	@deploy/packages.sh chromium strace nginx wrk
+	$(BIN)/python -m pytest tests
+
+e2e: $(TEST_STAMP)  ## the whole story with a browser: fire, pause, resume, cancel
+	@deploy/packages.sh chromium
+	$(BIN)/python -m pytest tests/browser -v
+
+faults: $(TEST_STAMP)  ## kill -9, SIGSTOP, full disks, failing fsync: the long form
+	@deploy/packages.sh strace
+	PIXELGATE_FAULTS=long $(BIN)/python -m pytest tests/faults -v --timeout 3600
+
+bench: .venv  ## CPU a hit beside nginx + Lua and others; writes docs/benchmarks
+	@deploy/packages.sh wrk nginx libnginx-mod-http-lua gcc libc6-dev
+	$(BIN)/python -m loadtest.bench
+
+lint: $(TEST_STAMP)  ## ruff, mypy --strict, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: $(TEST_STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock:  ## resolve the dependencies anew (needs uv)
+	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-header --no-annotate --output-file requirements.lock
+	uv pip compile pyproject.toml --extra test --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-header --no-annotate --output-file requirements-test.lock
+
+clean:  ## remove what was built; data stays
+	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Installs Debian packages that tests and benchmarks need and that are not there yet; says so where it cannot.
+# Usage: deploy/packages.sh PACKAGE...
+set -u
+missing=()
+for package in "$@"; do
+  dpkg-query --show --showformat='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
+  export DEBIAN_FRONTEND=noninteractive
+  { apt-get update --quiet=2 && apt-get install --quiet=2 --yes --no-install-recommends "${missing[@]}"; } >/dev/null && exit 0
+fi
+echo "not installed: ${missing[*]} (as root: apt-get install ${missing[*]}); what needs them is skipped" >&2
+[ "${CI:-}" = true ] && exit 1
+exit 0
