@@ -1,0 +1,114 @@
+"""The data directory: where each thing lies, who holds which role in it, and which version wrote it.
+
+Every process on a host opens the same directory through this class. It knows names and locks, never contents.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from gating.errors import DataDirectoryInUse, DataDirectoryUnknown, Unreachable
+
+FORMAT_VERSION: Final = 1
+"""Raised when an older release could no longer read what a newer one writes; checked before anything is opened."""
+
+
+class DataDirectory:
+    """Paths and role locks below one root. `open()` makes the directory and checks the version that wrote it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+        self.version_file = self.root / "VERSION"
+        self.ledger = self.root / "ledger.sqlite"
+        self.warehouse = self.root / "warehouse.duckdb"
+        self.journals = self.root / "journals"  # one directory a collector worker's start
+        self.quarantine = self.root / "quarantine"  # copies of what recovery found corrupt
+        self.counters = self.root / "counters"  # one file a collector worker's start
+        self.feed = self.root / "feed"  # the Unix datagram sockets of workers and gating
+        self.locks = self.root / "locks"
+        self.gating_socket = self.root / "gating.sock"  # HTTP, for the command line on this host
+        self.consumer_socket = self.root / "consumer.sock"  # HTTP, reports and exports
+
+    @classmethod
+    def open(cls, root: Path) -> "DataDirectory":
+        """Make what is missing and return the directory.
+
+        Raises DataDirectoryUnknown for one that a newer version wrote or that holds foreign files, Unreachable where
+        the file system says no.
+        """
+        self = cls(root)
+        try:
+            self._check_version()
+            for directory in (self.journals, self.quarantine, self.counters, self.feed, self.locks):
+                directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if not self.version_file.exists():
+                self._write_version()
+        except OSError as error:
+            raise Unreachable(
+                f"data directory {self.root} cannot be used: {error.strerror}; give another by --data or PIXELGATE_DATA"
+            ) from error
+        return self
+
+    def _check_version(self) -> None:
+        if self.root.exists() and not self.root.is_dir():
+            raise DataDirectoryUnknown(f"{self.root} is a file, not a data directory; give another by --data")
+        if not self.version_file.exists():
+            # A directory that holds something but no VERSION is somebody else's: nothing is written into it.
+            known = {"VERSION.new", "locks", "feed", "counters", "quarantine", "journals"}
+            foreign = sorted(p.name for p in self.root.iterdir() if p.name not in known) if self.root.exists() else []
+            if foreign:
+                raise DataDirectoryUnknown(
+                    f"{self.root} is not empty and is no Pixelgate data directory (it holds {foreign[0]!r}); "
+                    "give an empty one by --data"
+                )
+            return
+        text = self.version_file.read_text(encoding="ascii", errors="replace").strip()
+        if not text.isdigit() or int(text) > FORMAT_VERSION:
+            raise DataDirectoryUnknown(
+                f"data directory {self.root} has format {text[:20]!r}, this release reads up to {FORMAT_VERSION}: "
+                "use the newer release that wrote it"
+            )
+
+    def _write_version(self) -> None:
+        temporary = self.version_file.with_suffix(f".new{os.getpid()}")
+        temporary.write_text(f"{FORMAT_VERSION}\n", encoding="ascii")
+        temporary.rename(self.version_file)
+
+    @contextmanager
+    def hold(self, role: str) -> Iterator[None]:
+        """Hold a role (`run`, `gating`, `consumer`) for as long as the block runs; the kernel frees it at any death.
+
+        Raises DataDirectoryInUse, naming the holder's process id, when another process holds it.
+        """
+        descriptor = os.open(self.locks / role, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip() or "unknown"
+                raise DataDirectoryInUse(
+                    f"data directory {self.root} is in use: process {holder} holds the role {role!r}; "
+                    "stop it, or give another directory by --data"
+                ) from None
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, str(os.getpid()).encode("ascii"), 0)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def is_held(self, role: str) -> bool:
+        """Tell whether a live process holds the role now."""
+        try:
+            descriptor = os.open(self.locks / role, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
