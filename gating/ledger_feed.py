@@ -1,0 +1,221 @@
+"""LedgerFeed: how a worker on the ledger's own host learns of flips (the embedded form of `Feed`).
+
+Changes and leases come as Unix datagrams from the leading gating service. The ledger file itself is read at the start
+and after a gap alone, in short pages, because a reader that freezes inside a read blocks every flip (SQLite's rollback
+journal). Called from the worker's event loop; never waits on a hit's way.
+
+A lease counts from when its report was sent and only once the map stands at the head the answer named: a worker that
+froze in between wakes to a lease that is over.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from gating.clock import boot_ns
+from gating.datagram import Announcement, Answer, Mailbox, Report
+from gating.feed import Follower, StatusChange
+from gating.fence import LEASE_NS
+
+LEADER: Final = "gating"
+"""The leader's mailbox in the feed directory."""
+REPORT_SECONDS: Final = 1.0
+UNLEASED_REPORT_SECONDS: Final = 0.1
+"""A worker without a lease keeps every hit unverified, so it asks more often."""
+ANSWER_NS_MAX: Final = 500_000_000
+"""An answer later than this says too little about the leader's clock (it is off by up to this much) to be used."""
+REPORTS_KEPT_MAX: Final = 64
+PAGE_ROWS: Final = 500
+"""About 2 ms of reading and decoding: what a page holds up the answers, and holds the ledger's read lock."""
+LOCKED_RETRY_SECONDS: Final = 0.02
+LOCKED_TRIES_MAX: Final = 100
+"""A writer that holds the file longer than these two seconds is stuck: a worker serves without it."""
+
+
+class LedgerFeed:
+    """Keeps one follower at the ledger's head. `worker`: a name in the feed directory that is unique to this start."""
+
+    def __init__(
+        self,
+        follower: Follower,
+        *,
+        ledger: Path,
+        directory: Path,
+        worker: str,
+        boot_ns: Callable[[], int] = boot_ns,
+    ) -> None:
+        self._follower = follower
+        self._ledger = ledger
+        self._boot_ns = boot_ns
+        self._worker = worker
+        self._mailbox = Mailbox(directory, worker)
+        self._sent: dict[int, tuple[int, int]] = {}  # report number -> (CLOCK_BOOTTIME when sent, version told)
+        self._number = 0
+        self._promised: tuple[int, int] = (0, 0)  # (head the map must reach, lease end) of the best answer so far
+        self._lease_until_ns = 0
+        self._reading: asyncio.Task[None] | None = None
+        self.reads = 0  # how often the ledger file was read: once at the start, then once a gap
+
+    # ---- Feed -------------------------------------------------------------------------------------------------------
+
+    async def load(self) -> None:
+        """Read the whole map from the ledger file, in pages.
+
+        With no ledger yet, or one that cannot be read now, the map stays as it is and every hit unverified: the first
+        answer of a leader has it read again.
+        """
+        await self._catch_up()
+
+    async def run(self) -> None:
+        """Report, apply, renew the lease; until cancelled."""
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._mailbox.socket, self._read_mailbox)
+        try:
+            while True:
+                self.report()
+                leased = self._boot_ns() < self._lease_until_ns
+                await asyncio.sleep(REPORT_SECONDS if leased else UNLEASED_REPORT_SECONDS)
+        finally:
+            loop.remove_reader(self._mailbox.socket)
+            if self._reading is not None:
+                self._reading.cancel()
+            self._mailbox.close()
+
+    # ---- datagrams --------------------------------------------------------------------------------------------------
+
+    def report(self) -> None:
+        """Tell the leader where the map stands, and so ask for a lease."""
+        self._number += 1
+        follower = self._follower
+        self._sent[self._number] = self._boot_ns(), follower.version
+        while len(self._sent) > REPORTS_KEPT_MAX:
+            del self._sent[next(iter(self._sent))]
+        self._mailbox.send(LEADER, Report(self._worker, self._number, follower.epoch, follower.version))
+
+    def _read_mailbox(self) -> None:
+        applied = False
+        while (message := self._mailbox.receive()) is not None:
+            if isinstance(message, Announcement):
+                applied |= self._take_change(message)
+            elif isinstance(message, Answer):
+                self._take_answer(message)
+        if applied:
+            self.report()
+
+    def _take_change(self, message: Announcement) -> bool:
+        follower = self._follower
+        if message.epoch != follower.epoch or message.previous > follower.version:
+            self._read_ledger_soon()  # something lies between the map and this change
+            return False
+        if message.change.version <= follower.version:
+            return False
+        follower.apply(message.change)
+        follower.stand(message.change.version)
+        self._redeem()
+        return True
+
+    def _take_answer(self, answer: Answer) -> None:
+        sent_ns, told = self._sent.pop(answer.number, (0, 0))
+        received_ns = self._boot_ns()
+        if received_ns - sent_ns > ANSWER_NS_MAX:
+            return
+        follower = self._follower
+        if answer.epoch != follower.epoch or answer.head < told:  # another ledger, or an older copy put back
+            follower.restart(answer.epoch)
+            self._lease_until_ns = 0
+        # The leader read its clock somewhere between the two; the middle halves the error.
+        follower.set_clock(answer.now_us, (sent_ns + received_ns) // 2)
+        self._promised = (answer.head, sent_ns + LEASE_NS)
+        self._redeem()
+        if follower.version < answer.head:
+            self._read_ledger_soon()
+
+    def _redeem(self) -> None:
+        """A promised lease counts once the map stands at the head it was promised for."""
+        head, until_ns = self._promised
+        if until_ns > self._lease_until_ns and self._follower.epoch and self._follower.version >= head:
+            self._lease_until_ns = until_ns
+            self._follower.lease(until_ns)
+
+    # ---- the ledger file --------------------------------------------------------------------------------------------
+
+    def _read_ledger_soon(self) -> None:
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.get_running_loop().create_task(self._catch_up_and_report())
+
+    async def _catch_up_and_report(self) -> None:
+        await self._catch_up()
+        self._redeem()
+        self.report()
+
+    async def _catch_up(self) -> None:
+        """Read every account that changed after the map's version. Each page is a read of its own.
+
+        A row that changes between two pages moves to a higher version and is met again later, so the pages together
+        miss nothing; when one comes back short, the map stands at the head read in that same page's transaction.
+        """
+        self.reads += 1
+        version = self._follower.version
+        tries = 0
+        while tries < LOCKED_TRIES_MAX:
+            page = self._page(version)
+            if page is None:
+                tries += 1
+                await asyncio.sleep(LOCKED_RETRY_SECONDS)
+                continue
+            epoch, head, rows = page
+            if not epoch:
+                return
+            follower = self._follower
+            if epoch != follower.epoch:
+                follower.restart(epoch)
+                self._lease_until_ns = 0
+                if version:
+                    version = 0
+                    continue
+            for encoded in rows:
+                change = StatusChange.decode(encoded)
+                follower.apply(change)
+                version = change.version
+            if len(rows) < PAGE_ROWS:
+                follower.stand(head)
+                return
+            await asyncio.sleep(0)  # the answers of a page's time come between
+
+    def _page(self, after: int) -> tuple[str, int, list[bytes]] | None:
+        """One page in one short read transaction: (epoch, head, changes).
+
+        None while a writer commits; an empty epoch where there is nothing that can be read.
+        """
+        try:
+            # Read-only: a worker never makes the file, its journal or a lock that outlives it.
+            connection = sqlite3.connect(f"file:{_quoted(self._ledger)}?mode=ro", uri=True, timeout=0)
+        except sqlite3.OperationalError:
+            return "", 0, []  # no ledger yet
+        try:
+            connection.isolation_level = None
+            connection.execute("BEGIN")
+            found = connection.execute("SELECT epoch, head FROM meta").fetchone()
+            rows = connection.execute(
+                "SELECT change FROM gate WHERE version > ? ORDER BY version LIMIT ?", (after, PAGE_ROWS)
+            ).fetchall()
+        except sqlite3.OperationalError as error:
+            if _is_busy(error):
+                return None
+            return "", 0, []  # tables not made yet, or a journal that only a writer can roll back
+        finally:
+            connection.close()
+        if found is None:
+            return "", 0, []
+        return str(found[0]), int(found[1]), [row[0] for row in rows]
+
+
+def _is_busy(error: sqlite3.OperationalError) -> bool:
+    return error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def _quoted(path: Path) -> str:
+    """A path for a `file:` URI: SQLite takes `?` and `#` as the URI's own (sqlite.org/uri.html)."""
+    return str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
