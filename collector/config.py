@@ -1,0 +1,29 @@
+"""The collector's settings: read once at start, never changed. `pixelgate settings` prints each with its description."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class CollectorSettings(BaseSettings):
+    """From the environment (`PIXELGATE_*`)."""
+
+    model_config = SettingsConfigDict(env_prefix="PIXELGATE_", frozen=True, extra="ignore")
+
+    data: Path = Field(Path("data"), description="data directory of this host")
+    host: str = Field("0.0.0.0", description="address the public port binds")  # noqa: S104  a collector is public
+    port: int = Field(8080, ge=0, le=65535, description="public port of the collector")
+    worker: int = Field(0, ge=0, description="slot number of this worker process (set by the supervisor)")
+    durability: Literal["process", "disk"] = Field(
+        "process",
+        description="when a hit is answered: once written (survives kill -9) or once synced (survives power loss)",
+    )
+    connections_max: int = Field(
+        10_000, ge=16, le=1_000_000, description="open connections a worker; beyond it 503 and close"
+    )
+    segment_bytes: int = Field(
+        64 * 1024**2, ge=32 * 1024**2, le=1024**3, description="size of a journal segment in bytes"
+    )
+    drain_seconds: float = Field(10.0, ge=0, le=300, description="how long a stop waits for open requests")
