@@ -126,6 +126,20 @@ class FenceUnderDelays(RuleBasedStateMachine):
             worker.promised = (head, worker.sent[number] + LEASE_NS)
             worker.redeem()
 
+    @rule(data=st.data(), catches_up=st.booleans(), seconds=st.sampled_from([0, 0.01, 1.0]))
+    def a_round_trip_goes_well(self, data, catches_up, seconds):
+        """The common case in one step, so that leases are common too."""
+        name = data.draw(st.sampled_from(sorted(self.workers)))
+        worker = self.workers[name]
+        if catches_up:
+            worker.version = self.head
+        sent = self.now
+        self.now += int(seconds * SECOND)
+        if self.fence.report(name, worker.version, self.now):
+            self.fence.granted(name, self.now)
+            worker.promised = (self.head, sent + LEASE_NS)
+            worker.redeem()
+
     @rule(data=st.data())
     def worker_catches_up(self, data):
         worker = self.workers[data.draw(st.sampled_from(sorted(self.workers)))]
