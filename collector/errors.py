@@ -1,0 +1,81 @@
+"""What can go wrong in the collector, one class for each thing a caller can do something about.
+
+Like gating's: each class words its message from values and carries the command line's exit code and an HTTP status.
+"""
+
+from pathlib import Path
+from typing import ClassVar
+
+from gating.errors import PixelgateError
+
+
+class CollectorError(PixelgateError):
+    """Root of the collector's own errors."""
+
+
+class JournalError(CollectorError):
+    """Root of the journal's errors. Whatever was being appended is not in the journal, and never will be."""
+
+    http_status: ClassVar[int] = 503
+    code: ClassVar[str] = "journal"
+
+
+class JournalFull(JournalError):
+    """No room for the group: answer 503 with Retry-After. Appending works again by itself once there is room."""
+
+    code = "journal_full"
+
+
+class JournalFailed(JournalError):
+    """The file system refused the group for another reason than room: answer 503. The next append starts clean."""
+
+    code = "journal_failed"
+
+    def __init__(self, what: str, path: Path, error: OSError) -> None:
+        super().__init__(f"journal {path}: cannot {what}: {error.strerror}; hits get 503 until it can")
+
+
+class JournalSyncFailed(JournalError):
+    """The kernel may have lost what was written: answer no 200, exit. Nothing can be appended any more."""
+
+    code = "journal_sync_failed"
+
+    def __init__(self, path: Path, error: OSError | None = None) -> None:
+        why = error.strerror if error else "an earlier sync failed"
+        super().__init__(f"journal {path}: cannot be made durable: {why}; this worker must exit, its journal is kept")
+
+
+class JournalClosed(JournalError):
+    """The journal was closed by its own worker."""
+
+    code = "journal_closed"
+
+
+class JournalLive(JournalError):
+    """The journal has a writer, or another process adopted it."""
+
+    http_status = 409
+    code = "journal_live"
+
+
+class JournalUnknown(JournalError):
+    """There is no journal at this path."""
+
+    http_status = 404
+    code = "journal_unknown"
+
+
+class GroupTooLarge(JournalError):
+    """The group does not fit a segment: close groups earlier. A bug in the caller, since requests are bounded."""
+
+    http_status = 413
+    code = "group_too_large"
+
+    def __init__(self, payload_bytes: int, payload_bytes_max: int) -> None:
+        super().__init__(f"a group of {payload_bytes} bytes does not fit a frame, the most is {payload_bytes_max}")
+
+
+class FrameInvalid(CollectorError):
+    """Bytes that no journal wrote where they stand; readers take them as damage."""
+
+    code = "frame_invalid"

@@ -1,0 +1,10 @@
+"""For every test: how hard hypothesis tries. Rooms have a conftest of their own below."""
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+# No deadline for one example: machines that run tests stall, and speed is measured elsewhere.
+settings.register_profile("dev", max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", parent=settings.get_profile("dev"), max_examples=200, print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") else "dev")
