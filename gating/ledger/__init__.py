@@ -1,0 +1,42 @@
+"""The account ledger: who stands where, since when, by whose hand; the one truth that all else can be rebuilt from.
+
+ledger, transaction   the way in: reads, and changes
+book                  what a transaction has loaded and will write
+timeline              what held for a key at an instant (pure): settlement's judge
+keys                  write keys (pure): making, rotating, which of them travel
+history, projections  whether everything is still as it was recorded
+lead                  who may grant leases
+rows, tables, schema  the values handed out, the tables, and how a file gets them (`migrations/`)
+sqlite                the engine: files, locks, transactions, errors
+"""
+
+from gating.ledger.keys import KeyEdit, new_write_key
+from gating.ledger.lead import LeadRow, Term
+from gating.ledger.ledger import Ledger
+from gating.ledger.rows import CHANGE, SYSTEM, AccountRow, Fault, Head, HistoryRow, KeyRow, OutboxRow, Who
+from gating.ledger.sqlite import sqlite_url
+from gating.ledger.timeline import Held, Timeline, standing_at
+from gating.ledger.transaction import Rotation, Transaction
+
+__all__ = [
+    "CHANGE",
+    "SYSTEM",
+    "AccountRow",
+    "Fault",
+    "Head",
+    "Held",
+    "HistoryRow",
+    "KeyEdit",
+    "KeyRow",
+    "LeadRow",
+    "Ledger",
+    "OutboxRow",
+    "Rotation",
+    "Term",
+    "Timeline",
+    "Transaction",
+    "Who",
+    "new_write_key",
+    "sqlite_url",
+    "standing_at",
+]

@@ -1,0 +1,281 @@
+"""Ledger: the truth about accounts, in one SQLite file. Opens it, begins write transactions, reads.
+
+Called by the gating service and sweeper, by settlement, by the command line. Every read is one short snapshot; what may
+be long (accounts, history, changes) is read in pages, since a reader holds a commit up (`sqlite.py`).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final, Self
+
+from sqlalchemy import ColumnElement, Row, delete, func, select
+
+from gating.errors import NotFound
+from gating.feed import StatusChange
+from gating.ledger import lead as lead_row
+from gating.ledger import schema, tables
+from gating.ledger.history import verify_history
+from gating.ledger.lead import LeadRow, Term
+from gating.ledger.projections import verify_projections
+from gating.ledger.rows import AccountRow, Fault, Head, HistoryRow, KeyRow, OutboxRow
+from gating.ledger.sqlite import Store, create_private, path_of
+from gating.ledger.timeline import Timeline, changes_of
+from gating.ledger.transaction import Transaction
+from gating.status import Status
+
+PAGE_ROWS: Final = 1_000
+"""Rows in one read where the caller names no number: 5 to 10 ms that a commit waits at the most."""
+
+
+class Ledger:
+    """One open ledger. Threads may share it; a transaction keeps to one thread. Any method may raise Unreachable."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    @classmethod
+    def open(cls, url: str) -> Self:
+        """Open for writing: makes the file and brings its schema up to this release's, in one transaction.
+
+        Raises DataDirectoryUnknown for a newer release's ledger or a foreign file, Unreachable, InputInvalid for a
+        URL that is none of SQLite's.
+        """
+        path = path_of(url)
+        create_private(path)
+        store = Store(path, read_only=False)
+        try:
+            with store.reading() as connection:
+                current = schema.is_current(connection)
+            if not current:
+                with store.writing() as connection:
+                    schema.migrate(connection)
+        except BaseException:
+            store.close()
+            raise
+        return cls(store)
+
+    @classmethod
+    def open_reading(cls, url: str) -> Self:
+        """Open for reading alone: makes nothing and writes nothing, but for finishing what a killed writer left (SQLite
+        then rolls its half transaction back). `begin` then raises Unreachable.
+
+        Raises as `open` does; Unreachable too where there is no ledger yet, or one of an older release.
+        """
+        store = Store(path_of(url), read_only=True)
+        try:
+            with store.reading() as connection:
+                schema.require_current(connection)
+        except BaseException:
+            store.close()
+            raise
+        return cls(store)
+
+    def close(self) -> None:
+        """Close the file; to be called when no transaction runs."""
+        self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # ---- writing --------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def begin(self) -> Iterator[Transaction]:
+        """One write transaction, the only one of all processes; commits on leaving, changes nothing on an error.
+
+        Waits up to 5 s for another one to end.
+        """
+        with self._store.writing() as connection:
+            transaction = Transaction(connection)
+            yield transaction
+            transaction.finish()
+
+    def await_writers(self) -> None:
+        """Wait until no write transaction runs that began before this call.
+
+        What is read afterwards holds every change dated before the call, since a change is dated inside its own
+        transaction. Settlement calls it once a batch, for hits at least the clocks' uncertainty old.
+        """
+        self._store.await_writers()
+
+    # ---- accounts and keys ----------------------------------------------------------------------------------------
+
+    def head(self) -> Head:
+        """The epoch, and the newest version in it."""
+        with self._store.reading() as connection:
+            row = connection.execute(select(tables.meta.c.epoch, tables.meta.c.head)).one()
+        return Head(row.epoch, row.head)
+
+    def account(self, account: str) -> AccountRow:
+        """The account as of its newest change. Raises NotFound."""
+        wanted = select(tables.accounts).where(tables.accounts.c.id == account)
+        return AccountRow.of(self._one(wanted, account))
+
+    def accounts(self, status: Status | None = None, rulebook: str | None = None) -> Iterator[AccountRow]:
+        """All accounts by id, or those of a status or rulebook; read page by page while it is gone through."""
+        filters: list[ColumnElement[bool]] = []
+        if status is not None:
+            filters.append(tables.accounts.c.status == status)
+        if rulebook is not None:
+            filters.append(tables.accounts.c.rulebook == rulebook)
+        after = ""
+        while True:
+            wanted = select(tables.accounts).where(tables.accounts.c.id > after, *filters)
+            page = self._rows(wanted.order_by(tables.accounts.c.id).limit(PAGE_ROWS))
+            yield from map(AccountRow.of, page)
+            if len(page) < PAGE_ROWS:
+                return
+            after = page[-1].id
+
+    def keys(self, account: str) -> list[KeyRow]:
+        """Its write keys, revoked ones too, oldest first. Raises NotFound for an unknown account."""
+        wanted = select(tables.keys).where(tables.keys.c.account == account)
+        rows = self._rows(wanted.order_by(tables.keys.c.created_version, tables.keys.c.write_key))
+        if not rows:  # every account has at least the key it was created with
+            self.account(account)
+        return [KeyRow.of(row) for row in rows]
+
+    def account_of_key(self, write_key: str) -> str | None:
+        """Whose key it is or was; None for a key that nobody has."""
+        wanted = select(tables.keys.c.account).where(tables.keys.c.write_key == write_key)
+        rows = self._rows(wanted)
+        return rows[0].account if rows else None
+
+    def details(self, account: str) -> dict[str, str]:
+        """The newest text of each name that stands beside the account's history: owner, name, reason ...; {} once
+        erased."""
+        wanted = select(tables.details).where(tables.details.c.account == account)
+        return {row.name: row.text for row in self._rows(wanted.order_by(tables.details.c.version))}
+
+    def revealed_version(self, account: str) -> int:
+        """The account's newest change into an ACCEPT status: its hidden events of a lower version are visible.
+
+        0 where there was none. Raises NotFound.
+        """
+        wanted = select(tables.accounts.c.revealed_version).where(tables.accounts.c.id == account)
+        return int(self._one(wanted, account).revealed_version)
+
+    def deadlines(self, until_us: int, limit: int = PAGE_ROWS) -> list[str]:
+        """The accounts whose stored deadline comes by `until_us`, earliest first."""
+        due = tables.accounts.c.deadline_at_us
+        wanted = select(tables.accounts.c.id).where(due <= until_us).order_by(due, tables.accounts.c.id)
+        return [row.id for row in self._rows(wanted.limit(limit))]
+
+    def next_deadline_us(self) -> int | None:
+        """When the earliest stored deadline comes; None where there is none."""
+        at_us: int | None = self._rows(select(func.min(tables.accounts.c.deadline_at_us).label("at_us")))[0].at_us
+        return at_us
+
+    # ---- changes --------------------------------------------------------------------------------------------------
+
+    def changes_since(self, version: int, limit: int = PAGE_ROWS) -> list[StatusChange]:
+        """The newest change of each account that changed after `version`, by version, `limit` at the most."""
+        wanted = select(tables.gate.c.change).where(tables.gate.c.version > version)
+        rows = self._rows(wanted.order_by(tables.gate.c.version).limit(limit))
+        return [StatusChange.decode(row.change) for row in rows]
+
+    def history(self, account: str) -> list[HistoryRow]:
+        """All changes of the account, oldest first, each with what was written beside it. Raises NotFound."""
+        rows = self._history_of(account)
+        if not rows:
+            raise _no_account(account)
+        details: dict[int, dict[str, str]] = {}
+        for row in self._rows(select(tables.details).where(tables.details.c.account == account)):
+            details.setdefault(row.version, {})[row.name] = row.text
+        return [HistoryRow.of(row, details.get(row.version)) for row in rows]
+
+    def timeline(self, write_key: str) -> Timeline | None:
+        """What held for hits with that key, at any time; None for a key that nobody has. See `await_writers`."""
+        rows = self._rows(select(tables.keys).where(tables.keys.c.write_key == write_key))
+        return self._timeline(KeyRow.of(rows[0])) if rows else None
+
+    def timeline_of_account(self, account: str, write_key: str) -> Timeline | None:
+        """The same, for a key that must be that account's; None where it is not."""
+        timeline = self.timeline(write_key)
+        return timeline if timeline is not None and timeline.account == account else None
+
+    def outbox(self, after: int = 0, *, kind: str | None = None, limit: int = PAGE_ROWS) -> list[OutboxRow]:
+        """What is owed and not yet delivered, oldest first, beyond id `after`. kind: CHANGE, or an effect's name."""
+        wanted = select(tables.outbox).where(tables.outbox.c.id > after)
+        if kind is not None:
+            wanted = wanted.where(tables.outbox.c.kind == kind)
+        rows = self._rows(wanted.order_by(tables.outbox.c.id).limit(limit))
+        return [OutboxRow(r.id, r.id // tables.OWED_MAX, r.account, r.at_us, r.kind, r.payload) for r in rows]
+
+    def delivered(self, kind: str, up_to: int) -> int:
+        """Forget what was owed of one kind, up to an outbox id; returns how many rows went. Harmless twice."""
+        rows = tables.outbox.c
+        with self._store.writing() as connection:
+            gone = connection.execute(delete(tables.outbox).where(rows.kind == kind, rows.id <= up_to))
+        return gone.rowcount
+
+    # ---- the lead -------------------------------------------------------------------------------------------------
+
+    def lead(self) -> LeadRow:
+        """Who leads, and up to which version all workers enforce."""
+        with self._store.reading() as connection:
+            return lead_row.read_lead(connection)
+
+    def take_term(self, holder: str, now_boot_ns: int, length_ns: int, boot_id: str) -> Term | None:
+        """Begin a new term, or None while another holder's runs. Times are CLOCK_BOOTTIME's, of boot `boot_id`."""
+        with self._store.writing() as connection:
+            return lead_row.take_term(connection, holder, now_boot_ns, length_ns, boot_id)
+
+    def renew_term(self, term: int, until_boot_ns: int) -> bool:
+        """Move the term's end, never back; False where a newer term has begun: stop granting."""
+        with self._store.writing() as connection:
+            return lead_row.renew_term(connection, term, until_boot_ns)
+
+    def release_term(self, term: int) -> bool:
+        """End the term now; False where a newer one has begun."""
+        with self._store.writing() as connection:
+            return lead_row.release_term(connection, term)
+
+    def record_enforced(self, term: int, version: int) -> bool:
+        """Note that all workers enforce `version`; False, and nothing noted, where a newer term has begun."""
+        with self._store.writing() as connection:
+            return lead_row.record_enforced(connection, term, version)
+
+    # ---- checks ---------------------------------------------------------------------------------------------------
+
+    def verify_history(self) -> list[Fault]:
+        """Every history row that was altered, removed, added or moved; [] where the chain is whole."""
+        return verify_history(self._store)
+
+    def verify_projections(self) -> list[Fault]:
+        """Everywhere `accounts`, `keys` and `gate` say something else than the history; [] where they agree."""
+        return verify_projections(self._store)
+
+    # ---- inside ---------------------------------------------------------------------------------------------------
+
+    def _rows(self, wanted: Any) -> list[Row[Any]]:
+        with self._store.reading() as connection:
+            return list(connection.execute(wanted).all())
+
+    def _one(self, wanted: Any, account: str) -> Row[Any]:
+        rows = self._rows(wanted)
+        if not rows:
+            raise _no_account(account)
+        return rows[0]
+
+    def _history_of(self, account: str) -> list[Row[Any]]:
+        found: list[Row[Any]] = []
+        while True:
+            after = found[-1].version if found else 0
+            rows = tables.history.c
+            wanted = select(tables.history).where(rows.account == account, rows.version > after)
+            page = self._rows(wanted.order_by(rows.version).limit(PAGE_ROWS))
+            found += page
+            if len(page) < PAGE_ROWS:
+                return found
+
+    def _timeline(self, key: KeyRow) -> Timeline:
+        changes = changes_of(HistoryRow.of(row) for row in self._history_of(key.account))
+        return Timeline(key.account, key.write_key, key.created_at_us, key.revoked_at_us, changes)
+
+
+def _no_account(account: str) -> NotFound:
+    return NotFound(f"there is no account {account[:80]!r}; `pixelgate account list` shows those there are")

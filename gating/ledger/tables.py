@@ -1,0 +1,153 @@
+"""The ledger's tables, as SQLAlchemy Core sees them; `migrations/` makes them.
+
+One change of an account is one row of `history` under one version, and the same transaction moves what is read fast:
+`accounts`, `keys` and `gate` are projections of the history (`projections.py` checks them), `outbox` is what is still
+to be told or done. Portable SQL alone: PostgreSQL takes the same tables. Times are microseconds UTC (`*_us`).
+"""
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+)
+
+REVISIONS: Final = ("0001",)
+"""Every migration, oldest first; this release reads and writes the last one's schema."""
+
+BIG: Final = BigInteger().with_variant(Integer, "sqlite")
+"""64 bits on either engine. SQLite's INTEGER holds them too, and as a primary key is the row's own place: pages by
+version are then read in the order they lie on disk."""
+
+# Names for every constraint, so that a later migration can name what it drops on either engine.
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# One row. `head` is the counter of versions, locked by every write transaction; `chain` the last row's digest.
+meta = Table(
+    "meta",
+    metadata,
+    Column("id", Integer, CheckConstraint("id = 1", name="one_row"), primary_key=True, autoincrement=False),
+    Column("epoch", Text, nullable=False),
+    Column("head", BIG, nullable=False),
+    Column("chain", LargeBinary, nullable=False),
+)
+
+# What holds for each account since its newest change. A row is never deleted: DELETED is a tombstone (I8).
+# `state` is lifecycle.Account as JSON; the columns beside it are what is listed, filtered and swept by.
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("rulebook", Text, nullable=False),
+    Column("plan", Text),
+    Column("status", Text, nullable=False),
+    Column("verdict", Integer, nullable=False),
+    Column("access", Text, nullable=False),
+    Column("version", BIG, nullable=False),
+    Column("revealed_version", BIG, nullable=False),
+    Column("created_at_us", BIG, nullable=False),
+    Column("deadline_at_us", BIG),
+    Column("state", Text, nullable=False),
+    Index(None, "deadline_at_us"),  # and no other: each costs every flip two page writes, and a list may scan
+)
+
+# Write keys, for ever: one that was revoked is never given again. `source` can be erased.
+keys = Table(
+    "keys",
+    metadata,
+    Column("write_key", Text, primary_key=True),
+    Column("account", Text, ForeignKey("accounts.id"), nullable=False),
+    Column("source", Text),
+    Column("created_at_us", BIG, nullable=False),
+    Column("created_version", BIG, nullable=False),
+    Column("revoked_at_us", BIG),
+    Index(None, "account"),
+)
+
+# Append-only, hash-chained (`history.py`), ids alone. Versions go 1, 2, 3 ... without a gap.
+history = Table(
+    "history",
+    metadata,
+    Column("version", BIG, primary_key=True, autoincrement=False),
+    Column("account", Text, ForeignKey("accounts.id"), nullable=False),
+    Column("at_us", BIG, nullable=False),
+    Column("command", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("on_behalf", Text),
+    Column("from_status", Text),
+    Column("to_status", Text, nullable=False),
+    Column("status", Text, nullable=False),  # the account's own after it: where `to` lies beneath, another one
+    Column("verdict", Integer, nullable=False),
+    Column("access", Text, nullable=False),
+    Column("until_us", BIG),
+    Column("then_verdict", Integer),
+    Column("effects", Text, nullable=False),  # JSON list of names
+    Column("keys", Text, nullable=False),  # JSON list of [write key, revoked at or null]: those this change touched
+    Column("state_digest", LargeBinary, nullable=False),  # SHA-256 of accounts.state after it
+    Column("previous", LargeBinary, nullable=False),  # the digest of the row before
+    Column("digest", LargeBinary, nullable=False),
+    Index(None, "account", "version"),
+)
+
+# What people wrote and who they are: beside the history, outside its chain, so that it can be erased.
+details = Table(
+    "details",
+    metadata,
+    Column("account", Text, ForeignKey("accounts.id"), primary_key=True),
+    Column("version", BIG, ForeignKey("history.version"), primary_key=True, autoincrement=False),
+    Column("name", Text, primary_key=True),
+    Column("text", Text, nullable=False),
+)
+
+# Each account's newest change as it travels (feed.StatusChange). Workers read this table by plain sqlite3.
+gate = Table(
+    "gate",
+    metadata,
+    Column("version", BIG, primary_key=True, autoincrement=False),
+    Column("account", Text, ForeignKey("accounts.id"), nullable=False),
+    Column("change", LargeBinary, nullable=False),
+    Index(None, "account", unique=True),
+)
+
+# What a change owes to others: `kind` is "change" (for the relay) or an effect's name. Deleted once delivered.
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", BIG, primary_key=True, autoincrement=False),  # version * OWED_MAX + place: grows, never given twice
+    Column("account", Text, ForeignKey("accounts.id"), nullable=False),
+    Column("at_us", BIG, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+)
+OWED_MAX: Final = 256
+"""Rows that one change may owe; a rulebook's command has a handful of effects."""
+
+# One row: who may grant leases, and up to which version all workers enforce (`lead.py`).
+lead = Table(
+    "lead",
+    metadata,
+    Column("id", Integer, CheckConstraint("id = 1", name="one_row"), primary_key=True, autoincrement=False),
+    Column("term", BIG, nullable=False),
+    Column("holder", Text, nullable=False),
+    Column("boot_id", Text, nullable=False),
+    Column("until_boot_ns", BIG, nullable=False),
+    Column("enforced_version", BIG, nullable=False),
+    Column("enforced_term", BIG, nullable=False),
+)

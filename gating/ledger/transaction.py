@@ -1,0 +1,319 @@
+"""Transaction: one write transaction on the ledger; every change of an account goes through here.
+
+Each change takes the next version and becomes, all in this transaction, a row of the history, what `accounts`, `keys`
+and `gate` then say, and what the outbox owes. Accounts are loaded once and rows written together at the end, so that a
+batch of decisions (deadlines that came) costs few statements. It decides nothing: decisions are lifecycle's.
+
+Take `now` inside the transaction: a change dated before the wait for the lock could be dated before one that is
+already committed and enforced.
+"""
+
+import re
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Connection, delete, select, update
+
+from gating.account import Account, Decision, Standing
+from gating.errors import AlreadyExists, InputInvalid, NotFound, Refused
+from gating.feed import StatusChange
+from gating.ledger import tables
+from gating.ledger.book import Book, Loaded, settled_state
+from gating.ledger.entry import Entry, effects_of
+from gating.ledger.history import digest_of
+from gating.ledger.keys import NO_EDIT, KeyEdit, edited, new_write_key, revocation, rotation
+from gating.ledger.rows import CHANGE, AccountRow, KeyRow, Who
+from gating.status import Command, Verdict
+
+CHANGES_MAX: Final = 10_000
+"""Changes in one transaction: it holds every other writer up, and lies in memory until it is written."""
+
+# On PostgreSQL this locks the counter; SQLite's BEGIN IMMEDIATE has locked the file already.
+_COUNTER: Final = select(tables.meta).with_for_update()
+_MOVE_HEAD: Final = update(tables.meta)
+
+_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""An account's id: it stands in paths, file names and journal records of at most 64 bytes."""
+
+CREATE_KEY: Final = Command("create_key")
+ROTATE_KEY: Final = Command("rotate_key")
+REVOKE_KEY: Final = Command("revoke_key")
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """A rotation that was recorded. revoked: the keys that `write_key` replaces."""
+
+    write_key: str
+    revoked: tuple[str, ...]
+    change: StatusChange
+
+
+class Transaction:
+    """Made by `Ledger.begin`. Not for two threads. A call that raises one of gating's errors has changed nothing."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        row = connection.execute(_COUNTER).one()
+        self.epoch: str = row.epoch
+        self._head: int = row.head
+        self._chain: bytes = row.chain
+        self._book = Book(connection)
+
+    # ---- reading --------------------------------------------------------------------------------------------------
+
+    @property
+    def head(self) -> int:
+        """The newest version, this transaction's own changes included."""
+        return self._head
+
+    def find(self, account: str) -> AccountRow | None:
+        """The account as it stands in this transaction, or None."""
+        loaded = self._book.get(account)
+        return None if loaded is None else loaded.row
+
+    def account(self, account: str) -> AccountRow:
+        """The account as it stands in this transaction. Raises NotFound."""
+        return self._existing(account).row
+
+    def keys(self, account: str) -> list[KeyRow]:
+        """Its write keys, revoked ones too, oldest first. Raises NotFound."""
+        return list(self._existing(account).keys)
+
+    def load(self, accounts: Iterable[str]) -> None:
+        """Read these accounts (or that they do not exist) with few statements, ahead of many changes."""
+        self._book.load(accounts)
+
+    # ---- changes --------------------------------------------------------------------------------------------------
+
+    def next_version(self) -> int:
+        """The version that the next change will get; nobody else can get it while this transaction runs."""
+        return self._head + 1
+
+    def create_account(
+        self,
+        decision: Decision,
+        standing: Standing,
+        who: Who,
+        *,
+        owner: str | None = None,
+        name: str | None = None,
+        write_key: str | None = None,
+        source: str | None = None,
+        details: Mapping[str, str] | None = None,
+    ) -> StatusChange:
+        """Record a new account with its first write key, which is the change's only one.
+
+        Raises AlreadyExists where the id is or ever was an account's, or the given write key anybody's; InputInvalid
+        for an id that cannot stand in paths and records.
+        """
+        account = decision.account.id
+        if not _ID.fullmatch(account):
+            raise InputInvalid(
+                f"account id {account[:80]!r}: 1 to 64 characters of A-Z, a-z, 0-9, '.', '_' and '-', "
+                "of which the first is a letter or digit"
+            )
+        if self._book.get(account) is not None:
+            raise AlreadyExists(f"account {account!r} exists already, or did: ids are never given again")
+        given = {"owner": owner, "name": name}
+        return self._write(
+            Loaded.new(decision, standing),
+            Entry.of(
+                decision.at_us,
+                decision.command,
+                who,
+                None,
+                decision.to,
+                effects=effects_of(decision),
+                details={**{key: text for key, text in given.items() if text is not None}, **(details or {})},
+                keys=KeyEdit(add=((self._fresh(write_key), source),)),
+            ),
+            reveals=standing.verdict is Verdict.ACCEPT,
+        )
+
+    def record(
+        self,
+        decision: Decision,
+        standing: Standing,
+        who: Who,
+        *,
+        details: Mapping[str, str] | None = None,
+        keys: KeyEdit = NO_EDIT,
+    ) -> StatusChange:
+        """Record a decision about an account that exists, and what it does to the account's keys.
+
+        Raises NotFound, and Refused where the account has changed since the decision's account was read, or is
+        deleted (I8). ValueError for a decision that changes nothing: those are not recorded.
+        """
+        if not decision.changed:
+            raise ValueError(f"{decision.command!r} changes nothing: there is nothing to record")
+        loaded = self._existing(decision.account.id)
+        self._refuse_final(loaded)
+        self._refuse_stale(loaded, decision.account)
+        from_status, was = decision.from_, loaded.row.verdict
+        entry = Entry.of(
+            decision.at_us,
+            decision.command,
+            who,
+            from_status,
+            decision.to,
+            effects=effects_of(decision),
+            details=details or {},
+            keys=keys,
+        )
+        # Not each change while ACCEPT holds: at the edge a hit may be hidden by a deadline that is not recorded yet.
+        reveals = decision.verdict is Verdict.ACCEPT and (decision.to != from_status or was is not Verdict.ACCEPT)
+        return self._write(loaded, entry, ruling=(decision, standing), reveals=reveals)
+
+    def add_key(
+        self, account: str, write_key: str | None = None, *, at_us: int, who: Who, source: str | None = None
+    ) -> StatusChange:
+        """Give the account one more write key, a fresh one unless given; it is the change's last.
+
+        Raises NotFound, Refused beyond KEYS_PER_ACCOUNT_MAX or on a deleted account, AlreadyExists for a key that
+        anybody has or had.
+        """
+        edit = KeyEdit(add=((self._fresh(write_key), source),))
+        return self._edit_keys(account, CREATE_KEY, edit, at_us, who)
+
+    def revoke_key(self, account: str, write_key: str, *, at_us: int, who: Who, grace_us: int = 0) -> StatusChange:
+        """Have the key's hits dropped from `at_us + grace_us` on, for good; the account's other keys go on.
+
+        One that stops by then anyway changes nothing: the newest change is returned. Raises NotFound.
+        """
+        loaded = self._existing(account)
+        at_us = max(at_us, loaded.row.account.changed_at_us)
+        edit = KeyEdit(revoke=revocation(loaded.keys, [write_key], at_us + grace_us))
+        return self._edit_keys(account, REVOKE_KEY, edit, at_us, who) if edit else loaded.newest
+
+    def rotate_key(
+        self,
+        account: str,
+        new_key: str | None = None,
+        *,
+        at_us: int,
+        who: Who,
+        grace_us: int = 0,
+        which: str | None = None,
+        source: str | None = None,
+        ruling: tuple[Decision, Standing] | None = None,
+        details: Mapping[str, str] | None = None,
+    ) -> Rotation:
+        """Replace the key `which`, or all keys of `source`, or the only living one, by a fresh one of that source.
+
+        The old ones drop from `at_us + grace_us` on. ruling: the rulebook's decision that asks for the rotation, where
+        one does; both are then one change. Raises NotFound, InputInvalid, and as `add_key` and `record` do.
+        """
+        loaded = self._existing(account)
+        write_key = self._fresh(new_key)
+        instant_us = (ruling[0].at_us if ruling else max(at_us, loaded.row.account.changed_at_us)) + grace_us
+        edit = rotation(loaded.keys, write_key, instant_us, which, source)
+        if ruling:
+            change = self.record(*ruling, who, details=details, keys=edit)
+        else:
+            change = self._edit_keys(account, ROTATE_KEY, edit, at_us, who)
+        return Rotation(write_key, tuple(edit.revoke), change)
+
+    def note_activity(self, account: Account) -> None:
+        """Store an account whose activity alone moved on (lifecycle's `active`): no change, no version, no history.
+
+        Raises NotFound; Refused where the account has changed since it was read.
+        """
+        loaded = self._existing(account.id)
+        self._refuse_stale(loaded, account)
+        if settled_state(account) != settled_state(loaded.row.account):
+            raise ValueError(f"account {account.id!r} differs in more than its activity: that takes a decision")
+        loaded.slide(account)
+        self._book.slid(loaded)
+
+    def erase_details(self, account: str) -> int:
+        """Overwrite what people wrote and who they are: reasons, notes, addresses, names, keys' sources.
+
+        The history and its chain stay. Effects still owed keep their arguments until they are delivered. Returns how
+        many texts went. Raises NotFound.
+        """
+        self._existing(account)
+        self.finish()
+        gone = self._connection.execute(delete(tables.details).where(tables.details.c.account == account)).rowcount
+        named = (tables.keys.c.account == account) & tables.keys.c.source.is_not(None)
+        gone += self._connection.execute(update(tables.keys).where(named).values(source=None)).rowcount
+        self._book.forget()
+        return gone
+
+    def new_epoch(self) -> str:
+        """Draw a new epoch: the ledger was restored from a copy, so its versions may now come to mean other changes."""
+        self.epoch = secrets.token_hex(16)
+        self._connection.execute(update(tables.meta).values(epoch=self.epoch))
+        self._connection.execute(update(tables.lead).values(enforced_version=0))
+        return self.epoch
+
+    # ---- inside ---------------------------------------------------------------------------------------------------
+
+    def _existing(self, account: str) -> Loaded:
+        loaded = self._book.get(account)
+        if loaded is None:
+            raise NotFound(f"there is no account {account[:80]!r}; `pixelgate account list` shows those there are")
+        return loaded
+
+    def _refuse_final(self, loaded: Loaded) -> None:
+        if not loaded.is_new and loaded.newest.final:
+            raise Refused(f"account {loaded.row.id!r} is deleted for good: nothing changes it any more (I8)")
+
+    def _refuse_stale(self, loaded: Loaded, account: Account) -> None:
+        # Several decisions in a row all carry the version that the first one was made at.
+        if account.version not in (loaded.version_at_load, loaded.row.version):
+            raise Refused(
+                f"account {loaded.row.id!r} changed meanwhile: it is at version {loaded.row.version}, the decision "
+                f"was made at {account.version}; nothing was changed, try again"
+            )
+
+    def _fresh(self, write_key: str | None) -> str:
+        if write_key is None:
+            return new_write_key()
+        if self._book.key_is_taken(write_key):
+            raise AlreadyExists("this write key is or was in use; keys are never given again")
+        return write_key
+
+    def _edit_keys(self, account: str, command: Command, edit: KeyEdit, at_us: int, who: Who) -> StatusChange:
+        """A change of keys alone: status, verdict and deadlines stay as the newest change has them."""
+        loaded = self._existing(account)
+        self._refuse_final(loaded)
+        row = loaded.row
+        # Never before the account's last change, as decisions are; `changed_at_us` stays, or a deadline that came in
+        # between could no longer be dated at its moment.
+        at_us = max(at_us, row.account.changed_at_us)
+        entry = Entry.of(at_us, command, who, row.status, row.status, keys=edit)
+        return self._write(loaded, entry)
+
+    def _write(
+        self,
+        loaded: Loaded,
+        entry: Entry,
+        *,
+        ruling: tuple[Decision, Standing] | None = None,
+        reveals: bool = False,
+    ) -> StatusChange:
+        """Give the entry its version and set down all its rows, with the account as the ruling leaves it."""
+        if self._book.changes >= CHANGES_MAX:
+            raise ValueError(f"more than {CHANGES_MAX} changes in one transaction: commit in between")
+        version = self.next_version()
+        keys = edited(loaded.keys, entry.keys, loaded.row.id, entry.at_us, version)
+        if ruling:
+            loaded.decide(*ruling)
+        loaded.move(version, keys, reveals=reveals)
+        change = entry.change(loaded)
+        loaded.announce(change)
+        fields = entry.history(change, loaded)
+        digest = digest_of(fields, self._chain)
+        self._book.add(loaded, {**fields, "previous": self._chain, "digest": digest}, entry.details)
+        self._book.owe(change, ((CHANGE, loaded.encoded), *entry.effects))
+        self._head, self._chain = version, digest
+        return change
+
+    def finish(self) -> None:
+        """Write what is still in memory; `Ledger.begin` calls it before it commits."""
+        if not self._book.is_clean:
+            self._book.write()
+            self._connection.execute(_MOVE_HEAD, {"head": self._head, "chain": self._chain})
