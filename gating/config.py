@@ -1,4 +1,4 @@
-"""Gating's settings: read once at start, never changed. Each field's description is what `pixelgate settings` prints."""
+"""Gating's settings: read once at start, never changed. `pixelgate settings` prints each with its description."""
 
 from pathlib import Path
 

@@ -76,10 +76,15 @@ class Lead:
         answer, whose head shows the worker the gap.
         """
         for change in changes:
-            message = Announcement(self._epoch, self._head, change)
-            self._head = change.version
+            # Versions follow each other without a gap, so the predecessor is known even if its commit was not.
+            message = Announcement(self._epoch, change.version - 1, change)
+            self.advance(change.version)
             for worker in self.workers():
                 self._mailbox.send(worker, message)
+
+    def advance(self, version: int) -> None:
+        """The ledger stands at `version`, however it came there: leases are granted for no older head from here on."""
+        self._head = max(self._head, version)
 
     async def enforced(self, version: int, timeout_seconds: float) -> int:
         """Wait until no worker can enforce anything older than `version`; returns how many workers enforce it.

@@ -26,6 +26,9 @@ UNLEASED_REPORT_SECONDS: Final = 0.1
 """A worker without a lease keeps every hit unverified, so it asks more often."""
 ANSWER_NS_MAX: Final = 500_000_000
 """An answer later than this says too little about the leader's clock (it is off by up to this much) to be used."""
+RETRY_SECONDS: Final = 0.002
+RETRIES_MAX: Final = 20
+"""After these 40 ms nobody reads there: the next report's turn will do."""
 REPORTS_KEPT_MAX: Final = 64
 PAGE_ROWS: Final = 500
 """About 2 ms of reading and decoding: what a page holds up the answers, and holds the ledger's read lock."""
@@ -53,6 +56,7 @@ class LedgerFeed:
         self._mailbox = Mailbox(directory, worker)
         self._sent: dict[int, tuple[int, int]] = {}  # report number -> (CLOCK_BOOTTIME when sent, version told)
         self._number = 0
+        self._retries = 0
         self._promised: tuple[int, int] = (0, 0)  # (head the map must reach, lease end) of the best answer so far
         self._lease_until_ns = 0
         self._reading: asyncio.Task[None] | None = None
@@ -92,7 +96,12 @@ class LedgerFeed:
         self._sent[self._number] = self._boot_ns(), follower.version
         while len(self._sent) > REPORTS_KEPT_MAX:
             del self._sent[next(iter(self._sent))]
-        self._mailbox.send(LEADER, Report(self._worker, self._number, follower.epoch, follower.version))
+        if self._mailbox.send(LEADER, Report(self._worker, self._number, follower.epoch, follower.version)):
+            self._retries = 0
+        elif self._retries < RETRIES_MAX:
+            # The kernel queues a dozen datagrams for the leader (net.unix.max_dgram_qlen), and workers report at once.
+            self._retries += 1
+            asyncio.get_running_loop().call_later(RETRY_SECONDS, self.report)
 
     def _read_mailbox(self) -> None:
         applied = False

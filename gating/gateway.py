@@ -1,0 +1,154 @@
+"""Gateway: the command line's way to the ledger - through the gating process where one runs, else by leading itself.
+
+Both ways have the same verbs and give the contract's documents. A command line that leads by itself grants no leases:
+a flip then waits until the leases of living workers are over, at most 3.2 s, and for nothing where none lives.
+"""
+
+import asyncio
+from abc import ABC, abstractmethod
+from types import TracebackType
+from typing import Any, Final, Self
+from urllib.parse import quote, urlencode
+
+from gating.datadir import DataDirectory
+from gating.local_http import LocalClient, RemoteError
+from gating.status import Role
+
+Document = dict[str, Any]
+
+WAIT_SECONDS: Final = 10.0
+
+
+class Gateway(ABC):
+    """What an operator may do and ask; made by `open`, used in a `with` block."""
+
+    @staticmethod
+    def open(directory: DataDirectory) -> "Gateway":
+        """The gating process's socket where one runs, else this process."""
+        return RemoteGateway(directory) if directory.is_held("gating") else OwnGateway(directory)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:  # noqa: B027  for whoever keeps something open; these two do not
+        """Let go of what was opened."""
+
+    def create_account(
+        self,
+        account: str | None,
+        *,
+        rulebook: str,
+        plan: str | None = None,
+        owner: str | None = None,
+        name: str | None = None,
+    ) -> Document:
+        """A new account and its first write key; returns once every worker knows it."""
+        body = {"id": account, "rulebook": rulebook, "plan": plan, "owner": owner, "name": name}
+        return self._change("/api/v1/accounts", body)
+
+    def do(
+        self,
+        account: str,
+        command: str,
+        *,
+        role: str = Role.OPERATOR,
+        on_behalf: str | None = None,
+        reason: str | None = None,
+        confirm: bool = False,
+        values: dict[str, str] | None = None,
+        wait: bool = True,
+        timeout_seconds: float = WAIT_SECONDS,
+        dry_run: bool = False,
+    ) -> Document:
+        """Carry out a rulebook's command."""
+        body = {
+            "role": role, "for": on_behalf, "reason": reason, "confirm": confirm, "set": values or {},
+            "wait": wait, "timeout": timeout_seconds, "dry_run": dry_run,
+        }  # fmt: skip
+        return self._change(f"{_path(account)}/commands/{quote(command, safe='')}", body)
+
+    def create_key(self, account: str, *, source: str | None = None) -> Document:
+        """One more write key."""
+        return self._change(f"{_path(account)}/keys", {"source": source})
+
+    def rotate_key(
+        self, account: str, *, key: str | None = None, source: str | None = None, grace_seconds: float = 0
+    ) -> Document:
+        """Replace one key, all of a source, or the only one."""
+        return self._change(f"{_path(account)}/keys/rotate", {"key": key, "source": source, "grace": grace_seconds})
+
+    def revoke_key(self, account: str, *, key: str) -> Document:
+        """Have a key's hits dropped from now on."""
+        return self._change(f"{_path(account)}/keys/revoke", {"key": key})
+
+    def account(self, account: str) -> Document:
+        """Where it stands now."""
+        found: Document = self._ask(_path(account))
+        return found
+
+    def accounts(self, *, status: str | None = None, rulebook: str | None = None) -> list[Document]:
+        """All accounts, or those of a status or rulebook."""
+        asked = {name: value for name, value in (("status", status), ("rulebook", rulebook)) if value is not None}
+        found: list[Document] = self._ask("/api/v1/accounts" + (f"?{urlencode(asked)}" if asked else ""))
+        return found
+
+    def history(self, account: str) -> list[Document]:
+        """All its changes, oldest first."""
+        found: list[Document] = self._ask(f"{_path(account)}/history")
+        return found
+
+    def keys(self, account: str) -> list[Document]:
+        """Its write keys, revoked ones too."""
+        found: list[Document] = self._ask(f"{_path(account)}/keys")
+        return found
+
+    def _change(self, path: str, body: Document) -> Document:
+        changed: Document = self._request("POST", path, body)
+        return changed
+
+    def _ask(self, path: str) -> Any:
+        return self._request("GET", path, None)
+
+    @abstractmethod
+    def _request(self, method: str, path: str, body: Document | None) -> Any:
+        """One request of the API; the JSON answered. Raises PixelgateError for a problem."""
+
+
+class RemoteGateway(Gateway):
+    """The gating process of this data directory, over its Unix socket."""
+
+    def __init__(self, directory: DataDirectory) -> None:
+        self._client = LocalClient(directory.gating_socket, "gating")
+
+    def _request(self, method: str, path: str, body: Document | None) -> Any:
+        waiting = float((body or {}).get("timeout") or WAIT_SECONDS)
+        return self._client.ask(method, path, body, more_seconds=waiting)
+
+
+class OwnGateway(Gateway):
+    """The command line's own process as the leader, for the moment of one command: the same API without a socket."""
+
+    def __init__(self, directory: DataDirectory) -> None:
+        self._directory = directory
+
+    def _request(self, method: str, path: str, body: Document | None) -> Any:
+        return asyncio.run(self._lead(method, path, body))
+
+    async def _lead(self, method: str, path: str, body: Document | None) -> Any:
+        from gating.asgi_call import call  # loads FastAPI and SQLAlchemy: only where this process leads
+        from gating.process import Leading, waiting_for_role
+
+        with waiting_for_role(self._directory), Leading(self._directory) as leading:
+            status, document = await call(leading.api, method, path, body)
+        if status >= 400:
+            raise RemoteError(document)
+        return document
+
+
+def _path(account: str) -> str:
+    return f"/api/v1/accounts/{quote(account, safe='')}"

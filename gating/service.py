@@ -1,0 +1,344 @@
+"""Service: a command from end to end - load, decide, commit, announce, await the fence.
+
+Run by the gating process, and by the command line itself where none runs. All ledger work happens in one thread of its
+own, so that the loop goes on answering the workers' reports while a commit waits for the disk.
+"""
+
+import asyncio
+import functools
+import secrets
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from gating.account import Decision, Request
+from gating.clock import Clock, boot_ns
+from gating.errors import AlreadyExists, InputInvalid, NotFound, PixelgateError
+from gating.feed import StatusChange
+from gating.lead import Lead
+from gating.ledger import SYSTEM, AccountRow, Ledger, Transaction, Who
+from gating.lifecycle import decide, due, open_account, standing
+from gating.policy import load_rulebook, rulebooks
+from gating.rulebook import Policy
+from gating.status import SECOND_US
+from gating.views import Document, account_line, account_view, created_view, history_view, key_view
+
+T = TypeVar("T")
+Change = Callable[[Transaction], tuple[Document, list[StatusChange]]]
+"""What happens inside one write transaction: the document to answer with, and the changes to announce."""
+
+WAIT_SECONDS: Final = 10.0
+SWEEP_ACCOUNTS: Final = 500
+"""Accounts whose deadlines one transaction makes durable: it holds every flip up for about 50 ms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Whether to return only when every worker enforces the change, and how long to wait for that."""
+
+    wait: bool = True
+    timeout_seconds: float = WAIT_SECONDS
+
+
+class Service:
+    """The verbs of an operator over one ledger, with one leader behind them. Documents are the contract's."""
+
+    def __init__(self, ledger: Ledger, lead: Lead, clock: Clock) -> None:
+        self._ledger = ledger
+        self._lead = lead
+        self._clock = clock
+        self._writes = ThreadPoolExecutor(1, thread_name_prefix="ledger-writes")
+        self._reads = ThreadPoolExecutor(1, thread_name_prefix="ledger-reads")  # a long list holds no flip up
+
+    def close(self) -> None:
+        """Let the transaction that runs end."""
+        self._writes.shutdown()
+        self._reads.shutdown()
+
+    # ---- changes ----------------------------------------------------------------------------------------------------
+
+    async def create_account(
+        self,
+        account: str | None,
+        *,
+        rulebook: str,
+        plan: str | None = None,
+        owner: str | None = None,
+        name: str | None = None,
+        who: Who,
+        waiting: Waiting = Waiting(),
+    ) -> Document:
+        """A new account and its first write key. Raises AlreadyExists, NotFound (rulebook), InputInvalid (id)."""
+        policy = _packaged(rulebook)
+        account_id = account or _new_account_id()
+
+        def change(transaction: Transaction) -> tuple[Document, list[StatusChange]]:
+            if transaction.find(account_id) is not None:
+                raise AlreadyExists(f"account {account_id!r} exists already, or did: ids are never given again")
+            decision = open_account(policy, account_id, plan, self._clock.now_us())
+            stands = standing(policy, decision.account)
+            made = transaction.create_account(decision, stands, who, owner=owner, name=name)
+            return created_view(transaction.account(account_id), made), [made]
+
+        return await self._commit(change, waiting)
+
+    async def do(
+        self, account: str, request: Request, *, waiting: Waiting = Waiting(), dry_run: bool = False
+    ) -> Document:
+        """Carry out a rulebook's command. Raises Refused, NotFound, InputInvalid; NotEnforcedInTime once committed."""
+
+        def change(transaction: Transaction) -> tuple[Document, list[StatusChange]]:
+            now_us = self._clock.now_us()
+            changes = _pass_deadlines(transaction, transaction.account(account), now_us)
+            row = transaction.account(account)
+            policy = policy_of(row)
+            decision = decide(policy, row.account, request, now_us)
+            if decision.changed:
+                changes.append(_record(transaction, policy, decision, request))
+                changes += _pass_deadlines(transaction, transaction.account(account), now_us)
+            version = changes[-1].version if changes else row.version
+            return _flip_view(decision, version), changes
+
+        if dry_run:
+            document = await self.in_turn(lambda: self._dry_run(change))
+            return {**document, "version": None, "enforced": False, "workers": 0, "waited_ms": 0.0, "dry_run": True}
+        return await self._commit(change, waiting)
+
+    async def create_key(
+        self, account: str, *, source: str | None = None, who: Who, waiting: Waiting = Waiting()
+    ) -> Document:
+        """One more write key for the account."""
+
+        def change(transaction: Transaction) -> tuple[Document, list[StatusChange]]:
+            now_us = self._clock.now_us()
+            changes = _pass_deadlines(transaction, transaction.account(account), now_us)
+            changes.append(transaction.add_key(account, at_us=now_us, who=who, source=source))
+            key = changes[-1].keys[-1].write_key
+            return {"account": account, "write_key": key, "revoked": None, "version": changes[-1].version}, changes
+
+        return await self._commit(change, waiting)
+
+    async def rotate_key(
+        self,
+        account: str,
+        *,
+        key: str | None = None,
+        source: str | None = None,
+        grace_seconds: float = 0,
+        who: Who,
+        waiting: Waiting = Waiting(),
+    ) -> Document:
+        """Replace one key, all of a source, or the only one; the old ones drop after the grace."""
+        grace_us = _grace_us(grace_seconds)
+
+        def change(transaction: Transaction) -> tuple[Document, list[StatusChange]]:
+            now_us = self._clock.now_us()
+            changes = _pass_deadlines(transaction, transaction.account(account), now_us)
+            made = transaction.rotate_key(
+                account, at_us=now_us, who=who, grace_us=grace_us, which=key, source=source
+            )  # fmt: skip
+            changes.append(made.change)
+            revoked = made.revoked[0] if len(made.revoked) == 1 else list(made.revoked)
+            return {
+                "account": account, "write_key": made.write_key, "revoked": revoked, "version": made.change.version,
+            }, changes  # fmt: skip
+
+        return await self._commit(change, waiting)
+
+    async def revoke_key(self, account: str, *, key: str, who: Who, waiting: Waiting = Waiting()) -> Document:
+        """Have the key's hits dropped from now on, for good."""
+
+        def change(transaction: Transaction) -> tuple[Document, list[StatusChange]]:
+            now_us = self._clock.now_us()
+            changes = _pass_deadlines(transaction, transaction.account(account), now_us)
+            changes.append(transaction.revoke_key(account, key, at_us=now_us, who=who))
+            return {"account": account, "write_key": None, "revoked": key, "version": changes[-1].version}, changes
+
+        return await self._commit(change, waiting)
+
+    async def sweep(self) -> int:
+        """Make the deadlines durable that have come, one batch of accounts; returns how many changes that were."""
+
+        def change(transaction: Transaction) -> tuple[Document, list[StatusChange]]:
+            now_us = self._clock.now_us()
+            accounts = self._ledger.deadlines(now_us, SWEEP_ACCOUNTS)
+            transaction.load(accounts)
+            changes: list[StatusChange] = []
+            for account in accounts:
+                changes += _pass_deadlines(transaction, transaction.account(account), now_us)
+            return {"changes": len(changes)}, changes
+
+        if not await self._read(lambda: self._ledger.deadlines(self._clock.now_us(), 1)):
+            return 0  # no write transaction a second for nothing: it would hold flips up
+        return int((await self._commit(change, Waiting(wait=False)))["changes"])
+
+    # ---- questions --------------------------------------------------------------------------------------------------
+
+    async def account(self, account: str) -> Document:
+        """Where the account stands now. Raises NotFound."""
+        return await self._read(lambda: show_account(self._ledger, account, self._clock.now_us()))
+
+    async def accounts(self, status: str | None = None, rulebook: str | None = None) -> list[Document]:
+        """All accounts, or those of a status or rulebook."""
+        return await self._read(lambda: list_accounts(self._ledger, status, rulebook, self._clock.now_us()))
+
+    async def history(self, account: str) -> list[Document]:
+        """All changes of the account, oldest first. Raises NotFound."""
+        return await self._read(lambda: list_history(self._ledger, account))
+
+    async def keys(self, account: str) -> list[Document]:
+        """Its write keys, revoked ones too. Raises NotFound."""
+        return await self._read(lambda: list_keys(self._ledger, account))
+
+    # ---- inside -----------------------------------------------------------------------------------------------------
+
+    async def _read(self, ask: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._reads, ask)
+
+    async def in_turn(self, work: Callable[[], T]) -> T:
+        """Run what writes to the ledger in the one thread that does."""
+        return await asyncio.get_running_loop().run_in_executor(self._writes, work)
+
+    async def _commit(self, change: Change, waiting: Waiting) -> Document:
+        """Run a change in one transaction, announce it, wait behind the fence; its document, and how that went.
+
+        The head moves before anything else can be granted. A commit that fails may have been one all the same (an I/O
+        error after it was durable), so the ledger is asked where it stands.
+        """
+        asked_ns = boot_ns()
+
+        def run() -> tuple[Document, list[StatusChange]]:
+            with self._ledger.begin() as transaction:
+                return change(transaction)
+
+        try:
+            document, changes = await self.in_turn(run)
+        except PixelgateError:
+            raise
+        except Exception:
+            self._lead.advance((await self._read(self._ledger.head)).version)
+            raise
+        committed_ns = boot_ns()
+        self._lead.announce(changes)
+        if not waiting.wait:
+            return {**document, "enforced": False, "workers": len(self._lead.workers()), "waited_ms": 0.0}
+        workers = await self._lead.enforced(self._lead.head, waiting.timeout_seconds)
+        now_ns = boot_ns()
+        return {
+            **document,
+            "enforced": True,
+            "workers": workers,
+            "waited_ms": round((now_ns - asked_ns) / 1e6, 3),
+            "enforced_ms": round((now_ns - committed_ns) / 1e6, 3),
+        }
+
+    def _dry_run(self, change: Change) -> Document:
+        try:
+            with self._ledger.begin() as transaction:
+                raise _Undone(change(transaction)[0])
+        except _Undone as undone:
+            return undone.document
+
+
+class _Undone(Exception):
+    """Leaves a transaction without committing it, with what it came to."""
+
+    def __init__(self, document: Document) -> None:
+        super().__init__()
+        self.document = document
+
+
+# ---- what needs a ledger alone: asked by the command line too, where no service runs -------------------------------
+
+
+def show_account(ledger: Ledger, account: str, now_us: int) -> Document:
+    """Where the account stands at `now_us`. Raises NotFound."""
+    row = ledger.account(account)
+    return account_view(policy_of(row), row, ledger.keys(account), now_us)
+
+
+def list_accounts(ledger: Ledger, status: str | None, rulebook: str | None, now_us: int) -> list[Document]:
+    """Accounts as of `now_us`; the status asked for is the one of now, not the stored one."""
+    lines = (account_line(policy_of(row), row, now_us) for row in ledger.accounts(rulebook=rulebook))
+    return [line for line in lines if status is None or line["status"] == status.upper()]
+
+
+def list_history(ledger: Ledger, account: str) -> list[Document]:
+    """All changes of the account, oldest first. Raises NotFound."""
+    ledger.account(account)
+    return [history_view(row) for row in ledger.history(account)]
+
+
+def list_keys(ledger: Ledger, account: str) -> list[Document]:
+    """Its write keys, revoked ones too. Raises NotFound."""
+    ledger.account(account)
+    return [key_view(key) for key in ledger.keys(account)]
+
+
+def policy_of(row: AccountRow) -> Policy:
+    """The rulebook an account lives under."""
+    return _packaged(row.account.rulebook)
+
+
+@functools.cache
+def _packaged(name: str) -> Policy:
+    """A rulebook that comes with the package; read once, since a file does not change while its release runs.
+
+    Never a path, though `load_rulebook` takes one: the name may come from the network. Raises NotFound.
+    """
+    if name not in rulebooks():
+        raise NotFound(f"there is no rulebook {name[:64]!r}; there are: {', '.join(rulebooks())}")
+    return load_rulebook(name)
+
+
+def _new_account_id() -> str:
+    """An id for an account whose maker named none: 80 random bits."""
+    return f"acct-{secrets.token_hex(10)}"
+
+
+def _pass_deadlines(transaction: Transaction, row: AccountRow, now_us: int) -> list[StatusChange]:
+    """Record the deadlines of an account that have come, each dated at its moment: at its instant it wins."""
+    policy = policy_of(row)
+    return [
+        transaction.record(decision, standing(policy, decision.account), SYSTEM)
+        for decision in due(policy, row.account, now_us)
+    ]
+
+
+def _record(transaction: Transaction, policy: Policy, decision: Decision, request: Request) -> StatusChange:
+    who = Who(request.actor, request.role, request.on_behalf)
+    stands = standing(policy, decision.account)
+    details: Mapping[str, str] = {
+        **request.values, **({} if request.reason is None else {"reason": request.reason})
+    }  # fmt: skip
+    for effect in decision.effects:
+        if effect.name == "rotate_key":
+            source = str(effect.arguments.get("source", "")) or None
+            return transaction.rotate_key(
+                decision.account.id, at_us=decision.at_us, who=who, source=source, ruling=(decision, stands),
+                details=details,
+            ).change  # fmt: skip
+    return transaction.record(decision, stands, who, details=details)
+
+
+def _flip_view(decision: Decision, version: int) -> Document:
+    return {
+        "account": decision.account.id,
+        "command": decision.command,
+        "from": decision.from_,
+        "to": decision.to,
+        "status": decision.account.status,
+        "verdict": decision.verdict.name,
+        "access": decision.access,
+        "changed": decision.changed,
+        "effects": [effect.name for effect in decision.effects],
+        "rule": decision.rule,
+        "version": version,
+    }
+
+
+def _grace_us(grace_seconds: float) -> int:
+    if not 0 <= grace_seconds <= 366 * 24 * 3600:
+        raise InputInvalid(f"a grace of {grace_seconds:g} s: between 0 and a year it must be")
+    return int(grace_seconds * SECOND_US)

@@ -1,0 +1,82 @@
+"""What the command line and the API show of an account: the documents of the contract, from the ledger's rows.
+
+Pure. A status is shown as of now: a deadline that has come counts even while nobody has made it durable yet.
+"""
+
+from typing import Any
+
+from gating.feed import StatusChange
+from gating.ledger import AccountRow, HistoryRow, KeyRow
+from gating.lifecycle import due, standing
+from gating.rulebook import Policy
+from gating.times import rfc3339
+
+Document = dict[str, Any]
+
+
+def account_view(policy: Policy, row: AccountRow, keys: list[KeyRow], now_us: int) -> Document:
+    """`account show`: where it stands at `now_us`, and its write keys."""
+    return {**account_line(policy, row, now_us), "keys": [key_view(key) for key in keys]}
+
+
+def account_line(policy: Policy, row: AccountRow, now_us: int) -> Document:
+    """One account of `account list`."""
+    passed = due(policy, row.account, now_us)
+    account = passed[-1].account if passed else row.account
+    stands = standing(policy, account)
+    deadline = account.deadline
+    return {
+        "account": account.id,
+        "rulebook": account.rulebook,
+        "plan": account.plan,
+        "status": account.status,
+        "beneath": list(account.beneath),
+        "verdict": stands.verdict.name,
+        "access": stands.access,
+        "deadline": None if deadline is None else {"at": rfc3339(deadline.at_us), "then": deadline.then},
+        "created_at": rfc3339(row.created_at_us),
+        "version": row.version,
+    }
+
+
+def key_view(key: KeyRow) -> Document:
+    """One write key. `revoked_at` may lie ahead: a grace."""
+    return {
+        "write_key": key.write_key,
+        "source": key.source,
+        "created_at": rfc3339(key.created_at_us),
+        "revoked_at": None if key.revoked_at_us is None else rfc3339(key.revoked_at_us),
+    }
+
+
+def history_view(row: HistoryRow) -> Document:
+    """One change. What people wrote stands under `details` until it is erased."""
+    return {
+        "version": row.version,
+        "at": rfc3339(row.at_us),
+        "command": row.command,
+        "from": row.from_status,
+        "to": row.to_status,
+        "status": row.status,
+        "verdict": row.verdict.name,
+        "actor": row.actor,
+        "role": row.role,
+        "for": row.on_behalf,
+        "effects": list(row.effects),
+        "keys": [
+            [key.write_key, None if key.revoked_at_us is None else rfc3339(key.revoked_at_us)] for key in row.keys
+        ],
+        "details": dict(row.details),
+    }
+
+
+def created_view(row: AccountRow, change: StatusChange) -> Document:
+    """`account create`."""
+    return {
+        "account": row.id,
+        "rulebook": row.account.rulebook,
+        "plan": row.account.plan,
+        "status": row.status,
+        "write_key": change.keys[0].write_key,
+        "version": change.version,
+    }
