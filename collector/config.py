@@ -1,4 +1,4 @@
-"""The collector's settings: read once at start, never changed. `pixelgate settings` prints each with its description."""
+"""The collector's settings: read once at start and never changed. `pixelgate settings` prints each."""
 
 from pathlib import Path
 from typing import Literal

@@ -44,6 +44,7 @@ class Published:
     published_us: int
     clean: bool  # the worker stopped by itself: nothing was counted after this
     outcomes: dict[str, int]
+    samples: list[tuple[str, str, int]]  # (outcome, reason, hits), as they stand in /metrics
     hits: int
     connections_refused: int
     connections: int
@@ -69,6 +70,7 @@ class CounterFile:
             "published_us": time.time_ns() // 1000,
             "clean": clean,
             "outcomes": {outcome.name.lower(): counters.outcomes[outcome] for outcome in Outcome},
+            "samples": [[*LABELS[outcome], counters.outcomes[outcome]] for outcome in Outcome],
             "hits": counters.hits,
             "connections_refused": counters.connections_refused,
             "connections": connections,
@@ -89,8 +91,3 @@ def read_counters(directory: Path) -> list[Published]:
         except (OSError, TypeError, ValueError):
             continue
     return sorted(found, key=lambda published: published.started_us)
-
-
-def totals(published: list[Published]) -> dict[tuple[str, str], int]:
-    """(outcome, reason) -> hits over all workers: the samples of `pixelgate_hits_total`."""
-    return {label: sum(p.outcome(outcome) for p in published) for outcome, label in LABELS.items()}

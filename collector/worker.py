@@ -1,0 +1,157 @@
+"""One collector worker: its socket, its journal, its gate and feed, its counters; `python -m collector` runs it.
+
+A worker needs nobody: with no other role up it serves, keeping hits unverified. It stops on SIGTERM and SIGINT by
+answering what was read. What must end it at once (a failed sync, a bug in a tick) makes it exit without answering;
+its journal stays behind for the consumer, and the supervisor starts the next one.
+"""
+
+import asyncio
+import contextlib
+import gc
+import logging
+from collections.abc import AsyncIterator
+from typing import Final
+
+import uvicorn
+
+from collector.app import CollectorApp
+from collector.config import CollectorSettings
+from collector.errors import JournalError
+from collector.gate import Gate
+from collector.group import Group, SyncedGroup
+from collector.journal import Durability, Journal
+from collector.limits import Limits
+from collector.metrics import PUBLISH_SECONDS, CounterFile, Counters
+from collector.protocol import protocol_class
+from collector.wheel import Wheel
+from gating.datadir import DataDirectory
+from gating.ledger_feed import LedgerFeed
+from gating.serving import Server, serve_until, stop_event, tcp_listener
+
+BACKLOG: Final = 2048
+"""Connections the kernel queues while a tick runs; Linux caps it at net.core.somaxconn (4096)."""
+
+_log = logging.getLogger("pixelgate.collector")
+
+
+class Worker:
+    """Everything of one worker process; made by `run` in its loop."""
+
+    def __init__(self, settings: CollectorSettings, directory: DataDirectory, stopped: asyncio.Event) -> None:
+        loop = asyncio.get_running_loop()
+        self._settings = settings
+        self._stopped = stopped
+        self.fatal: BaseException | None = None
+        self.journal = Journal.create(
+            directory.journals, Durability(settings.durability), segment_bytes=settings.segment_bytes
+        )
+        self.counters = Counters()
+        self.gate = Gate()
+        self.feed = LedgerFeed(
+            self.gate, ledger=directory.ledger, directory=directory.feed, worker=f"worker-{self.journal.id[:16]}"
+        )
+        made = SyncedGroup if self.journal.durability is Durability.DISK else Group
+        group = made(self.gate, self.journal, self.counters.outcomes, loop, self._end)
+        self.wheel = Wheel(loop)
+        protocol = protocol_class(
+            group=group,
+            counters=self.counters,
+            wheel=self.wheel,
+            limits=Limits(connections_max=settings.connections_max),
+        )
+        app = CollectorApp(group, self.counters, self.not_ready)
+        self.server = Server(_uvicorn(app, protocol, settings))
+        self._file = CounterFile(directory.counters, journal=self.journal.id, worker=settings.worker)
+
+    def not_ready(self) -> list[str]:
+        """Why a load balancer should send its hits elsewhere for now."""
+        reasons = []
+        if not self.gate.loaded:
+            reasons.append("no map of accounts yet: hits are kept unverified")
+        elif not self.gate.leased:
+            reasons.append("no lease: hits are kept unverified until the gating service answers")
+        if not self.journal.ready:
+            reasons.append(f"the journal is {self.journal.fill:.0%} full")
+        return reasons
+
+    async def tend(self) -> None:
+        """Once a second: publish the counters, look at the disk, have the next segment ready before it is needed."""
+        while True:
+            await asyncio.sleep(PUBLISH_SECONDS)
+            self.publish()
+            try:
+                await asyncio.to_thread(self.journal.check_disk)
+                if self.journal.wants_spare:
+                    await asyncio.to_thread(self.journal.prepare_spare)
+            except (JournalError, OSError) as error:
+                _log.warning("%s", error)  # readiness tells too; appends go on as long as there is room
+
+    def publish(self, *, clean: bool = False) -> None:
+        """Write the counters; a disk that says no is told once a second, and costs no hit anything."""
+        try:
+            self._file.publish(
+                self.counters,
+                connections=len(self.server.server_state.connections),
+                version=self.gate.version,
+                leased=self.gate.leased,
+                clean=clean,
+            )
+        except OSError as error:
+            _log.warning("counters were not published: %s", error)
+
+    def _end(self, error: BaseException) -> None:
+        """Stop without answering the hits this befell: whether they are kept is not known."""
+        self.fatal = self.fatal or error
+        self._stopped.set()
+        for connection in list(self.server.server_state.connections):
+            if (transport := getattr(connection, "transport", None)) is not None:
+                transport.abort()
+
+
+def _uvicorn(app: CollectorApp, protocol: type[asyncio.Protocol], settings: CollectorSettings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=protocol,
+        lifespan="off",
+        log_config=None,
+        access_log=False,  # no write keys, queries or addresses in logs
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=int(settings.drain_seconds) or None,
+    )
+
+
+@contextlib.asynccontextmanager
+async def _running(worker: Worker) -> AsyncIterator[None]:
+    """Feed, wheel and counters, for as long as the block runs."""
+    await worker.feed.load()
+    worker.publish()
+    # What is loaded now lives as long as the process: later collections need not walk a million entries.
+    gc.collect()
+    gc.freeze()
+    worker.wheel.start()
+    tasks = [asyncio.create_task(worker.feed.run()), asyncio.create_task(worker.tend())]
+    try:
+        yield
+    finally:
+        worker.wheel.stop()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def run(settings: CollectorSettings) -> None:
+    """Serve until SIGTERM or SIGINT. Raises Unreachable for a port that is taken, JournalError for what ended it."""
+    directory = DataDirectory.open(settings.data)
+    # A socket a worker: the kernel spreads connections over them, and one that dies takes only its own queue along.
+    listener = tcp_listener(settings.host, settings.port, shared=True)
+    stopped = stop_event()
+    worker = Worker(settings, directory, stopped)
+    try:
+        async with _running(worker):
+            await serve_until(stopped, [(worker.server, listener)])
+    finally:
+        worker.journal.close()
+        worker.publish(clean=worker.fatal is None)
+    if worker.fatal is not None:
+        raise worker.fatal

@@ -1,0 +1,116 @@
+"""What the fast path takes for granted, held to llhttp, to uvicorn's URL parser and to `hit`."""
+
+import httptools
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from collector.hit import key_of
+from collector.pixel import THEN_CLOSE
+from collector.plain import KEEP, KNOWN_MAX, PLAIN_BYTES_MAX, SPECIAL, PlainHeads
+from collector.protocol import _pixel_line
+from collector.reference import Reference
+from tests.collector.http.wire import Wire, pixel
+
+REST = b"HTTP/1.1\r\nHost: c.example\r\n"
+ROWS = [
+    ("plain", REST + b"\r\n", KEEP),
+    ("keep-alive", REST + b"Connection: Keep-Alive\r\n\r\n", KEEP),
+    ("close", REST + b"Connection: foo, Close\r\n\r\n", THEN_CLOSE),
+    ("empty body", REST + b"content-length: 0\r\n\r\n", KEEP),
+    ("body", REST + b"content-length: 1\r\n\r\n", SPECIAL),
+    ("chunked", REST + b"transfer-encoding: chunked\r\n\r\n", SPECIAL),
+    ("no host", b"HTTP/1.1\r\nHostt: c\r\n\r\n", SPECIAL),
+    ("two hosts", REST + b"hOsT: d\r\n\r\n", SPECIAL),
+    ("expect", REST + b"EXPECT: 100-continue\r\n\r\n", SPECIAL),
+    ("upgrade", REST + b"Connection: upgrade\r\nUpgrade: h2c\r\n\r\n", SPECIAL),
+    ("http/1.0", b"HTTP/1.0\r\nHost: c\r\n\r\n", SPECIAL),
+    ("more behind", REST + b"\r\nGET / ", SPECIAL),
+    ("cut", REST + b"\r", SPECIAL),
+    ("folded", REST + b"X: a\r\n b\r\n\r\n", SPECIAL),
+    ("nul", REST + b"X: \0\r\n\r\n", SPECIAL),
+    ("101 headers", REST + b"X: y\r\n" * 100 + b"\r\n", SPECIAL),
+    ("100 headers", REST + b"X: y\r\n" * 99 + b"\r\n", KEEP),
+    ("too long", REST + b"X: " + b"y" * PLAIN_BYTES_MAX + b"\r\n\r\n", SPECIAL),
+]
+
+
+@pytest.mark.parametrize(("rest", "kind"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS])
+def test_a_head_is_plain_only_where_nothing_is_asked_for(rest, kind):
+    plain = PlainHeads()
+    for before in (REST + b"\r\n", *(row[1] for row in ROWS)):  # whatever llhttp was left in the midst of
+        plain.judge(before)
+        assert plain.judge(rest) == kind
+    assert (rest in plain.known) == (kind != SPECIAL)
+
+
+def test_what_is_known_is_bounded():
+    plain = PlainHeads()
+    for n in range(2 * KNOWN_MAX + 1):
+        assert plain.judge(REST + b"X: %d\r\n\r\n" % n) == KEEP
+        assert len(plain.known) <= KNOWN_MAX
+
+
+class Read:
+    def on_url(self, url: bytes) -> None:
+        self.url = url
+
+
+@given(
+    st.sampled_from([b"GET", b"HEAD", b"POST"]),
+    st.text("abcXYZ09_-", min_size=1, max_size=64).map(str.encode),
+    st.binary(max_size=60),
+)
+@example(b"GET", b"k", bytes(range(0x21, 0x7F)).replace(b"#", b""))
+def test_a_line_of_the_fast_path_is_read_by_all_as_it_stands(method, key, query):
+    """DESIGN 4: both paths must agree on every input."""
+    line = b"%b /p/%b.gif?%b HTTP/1.1\r\nHost: c\r\n\r\n" % (method, key, query)
+    found = _pixel_line(line)
+    if found is None or line[found.end() :] != b"HTTP/1.1\r\nHost: c\r\n\r\n":
+        return
+    read = Read()
+    parser = httptools.HttpRequestParser(read)
+    parser.feed_data(line)
+    url = httptools.parse_url(read.url)
+    assert parser.get_method() == method
+    assert url.path == b"/p/%b.gif" % key
+    assert (url.query or b"") == query
+    assert key_of(url.path, query) == found[1] == key
+
+
+async def test_plain_pixels_never_build_the_reference():
+    """DESIGN 4: a connection that only ever fires pixels never builds one."""
+    wire = Wire()
+    client = wire.connect()
+    for method, header in [(b"GET", b"A: b"), (b"HEAD", b"A: b"), (b"POST", b"Content-Length: 0"), (b"GET", b"Cookie: c")]:
+        client.send(pixel(b"/p/wk_accept.gif?e=x&u=https%3A%2F%2Fa.example%2F", method, header))
+        await wire.quiet()
+    assert client.received.count(b"HTTP/1.1 200 ") == 4
+    assert client.protocol._reference is None
+
+
+async def test_the_reference_arms_no_timer_and_stands_in_no_set_of_its_own():
+    wire = Wire()
+    client = wire.connect()
+    client.send(pixel(b"/health/live"))
+    await wire.quiet()
+    reference = client.protocol._reference
+    assert isinstance(reference, Reference)
+    assert reference.timeout_keep_alive_task is None
+    assert wire.state.connections == {client.protocol}
+
+
+async def test_answers_carry_the_servers_newest_date():
+    wire = Wire()
+    client = wire.connect()
+    for date in (b"Sun, 06 Nov 1994 08:49:37 GMT", b"Sun, 06 Nov 1994 08:49:38 GMT"):
+        wire.state.default_headers = [(b"date", date)]
+        client.send(pixel())
+        await wire.quiet()
+        fast = client.received
+        client.transport.received.clear()
+        client.send(pixel(b"/p.gif?k=wk_accept"))
+        await wire.quiet()
+        assert b"\r\ndate: " + date + b"\r\n" in fast
+        assert client.received == fast
+        client.transport.received.clear()
