@@ -1,0 +1,11 @@
+"""Consumers: materialise kept hits, settle the unverified, answer what an account or an operator may know of them.
+
+source, journal_source   where events come from: batches and positions
+loop                     read a batch, handle it, commit; the only loop
+materialise, settle      a batch into the warehouse once; unverified events by the ledger's history
+warehouse/               the protocol, DuckDB, its named queries
+accounts, moments        what a reader may see now; periods
+reports, export, tail    what is shown (I11)
+service                  all verbs on one data directory
+server, client           the same over a Unix socket; the client opens the files where nobody listens
+"""

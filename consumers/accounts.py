@@ -1,0 +1,70 @@
+"""Accounts: what the consumers ask the ledger: what a reader may see, and what held when an unverified hit came.
+
+The only place in the consumers that reads the ledger. It never changes an account: a deadline that has come counts here
+even before the gating service has recorded it.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Final
+
+from consumers.warehouse.protocol import Audience, View
+from gating.ledger import Ledger
+from gating.ledger.rows import AccountRow
+from gating.ledger.timeline import Timeline
+from gating.lifecycle import due
+from gating.policy import load_rulebook
+from gating.rulebook import Policy
+from gating.status import Access, Status
+
+RULEBOOKS_MAX: Final = 64
+
+
+class Accounts:
+    """Answers by the ledger, opened when first asked and kept open. Threads may share it."""
+
+    def __init__(self, open_ledger: Callable[[], Ledger], now_us: Callable[[], int]) -> None:
+        self._open_ledger = open_ledger
+        self._now_us = now_us
+        self._ledger: Ledger | None = None
+
+    def view(self, account: str, audience: Audience) -> View:
+        """Decide what `audience` may see of the account now. Raises NotFound, Unreachable."""
+        ledger = self._opened()
+        row = ledger.account(account)
+        keys = tuple(key.write_key for key in ledger.keys(account))
+        return View(account, audience, self._access(row), row.revealed_version, keys)
+
+    def await_writers(self) -> None:
+        """Return when every change begun before the call is committed or gone. Raises Unreachable."""
+        self._opened().await_writers()
+
+    def timeline(self, write_key: str) -> Timeline | None:
+        """Return a write key's whole life; None for a key that no account has. Raises Unreachable."""
+        return self._opened().timeline(write_key)
+
+    def is_final(self, account: str) -> bool:
+        """Tell whether the account is DELETED: its tombstone stays, its data does not (I8). Raises Unreachable."""
+        return self._opened().account(account).status is Status.DELETED
+
+    def close(self) -> None:
+        """Let go of the ledger. Idempotent."""
+        if self._ledger is not None:
+            self._ledger.close()
+            self._ledger = None
+
+    def _access(self, row: AccountRow) -> Access:
+        deadline = row.account.deadline
+        if deadline is None or deadline.at_us > self._now_us():
+            return row.access
+        return due(_policy(row.account.rulebook), row.account, self._now_us())[-1].access
+
+    def _opened(self) -> Ledger:
+        if self._ledger is None:
+            self._ledger = self._open_ledger()
+        return self._ledger
+
+
+@lru_cache(maxsize=RULEBOOKS_MAX)
+def _policy(name: str) -> Policy:
+    return load_rulebook(name)

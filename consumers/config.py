@@ -1,0 +1,34 @@
+"""The consumers' settings: read once at start, never changed. `pixelgate settings` prints each with its description."""
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from collector.addresses import Addresses, IpPolicy
+from consumers.errors import QuestionInvalid
+
+
+class ConsumerSettings(BaseSettings):
+    """From the environment (`PIXELGATE_*`)."""
+
+    model_config = SettingsConfigDict(env_prefix="PIXELGATE_", frozen=True, extra="ignore")
+
+    data: Path = Field(default=Path("data"), description="data directory of this host")
+    ip_policy: IpPolicy = Field(
+        default=IpPolicy.TRUNCATE,
+        description="what is kept of a visitor's address: full, truncate (IPv4 to /24, IPv6 to /48) or none",
+    )
+    trusted_proxies: str = Field(
+        default="", description="addresses and networks whose X-Forwarded-For is believed, separated by commas"
+    )
+
+    def addresses(self) -> Addresses:
+        """The address policy. Raises QuestionInvalid for a proxy that is no address or network."""
+        proxies = [proxy.strip() for proxy in self.trusted_proxies.split(",") if proxy.strip()]
+        try:
+            return Addresses(self.ip_policy, proxies)
+        except ValueError as error:
+            raise QuestionInvalid(
+                "PIXELGATE_TRUSTED_PROXIES", self.trusted_proxies, f"addresses and networks ({error})"
+            ) from error

@@ -1,0 +1,119 @@
+"""Service: the consumers' verbs in one place, whoever asks: the socket's server, or the command line on the files.
+
+Holds the warehouse, the loop that fills it and the accounts that say who may see what. Each verb decides the view, then
+reads: never the other way round.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from collector.addresses import Addresses
+from consumers.accounts import Accounts
+from consumers.errors import QuestionInvalid
+from consumers.export import Exported, Format, export_file
+from consumers.journal_source import JournalSource
+from consumers.loop import Loop
+from consumers.materialise import Materialiser
+from consumers.reports import check_access, report
+from consumers.settle import Settler
+from consumers.tail import Filter, Tail
+from consumers.warehouse.duckdb import DuckDBWarehouse
+from consumers.warehouse.protocol import Audience, Period, WarehouseReader
+from gating.clock import Clock
+from gating.datadir import DataDirectory
+from gating.ledger import Ledger
+from gating.ledger.sqlite import sqlite_url
+
+READERS_MAX: Final = 2
+"""Reports and exports at once; more wait their turn, so that questions never outnumber the machine's cores."""
+
+SETTLED_SECONDS_MAX: Final = 3600.0
+T = TypeVar("T")
+
+
+class Service:
+    """Open on one data directory, whose role `consumer` the caller holds."""
+
+    def __init__(self, data: DataDirectory, addresses: Addresses) -> None:
+        """Raises WarehouseFailed, WarehouseUnknown."""
+        self.data = data
+        self.clock = Clock()
+        self._addresses = addresses
+        self.accounts = Accounts(lambda: Ledger.open(sqlite_url(data.ledger)), self.clock.now_us)
+        self.warehouse = DuckDBWarehouse.open(data.warehouse)
+        source = JournalSource(data.journals, data.quarantine, addresses)
+        settler = Settler(self.warehouse, self.accounts, self.clock.now_us)
+        self.loop = Loop(source, Materialiser(self.warehouse), settler)
+        self._readers = ThreadPoolExecutor(READERS_MAX, thread_name_prefix="reader")
+
+    async def settled(self, seconds: float) -> None:
+        """Return once what was answered before the call is in the warehouse and settled. Raises NotSettledInTime."""
+        if not 0 <= seconds <= SETTLED_SECONDS_MAX:
+            raise QuestionInvalid("settled", f"{seconds:g}", f"0 to {SETTLED_SECONDS_MAX:g} seconds")
+        await self.loop.settled(seconds)
+
+    async def report(self, account: str, audience: Audience, period: Period) -> dict[str, Any]:
+        """The report of CONTRACT. Raises NotFound, AccessDenied, Unreachable, WarehouseFailed."""
+
+        def work(reader: WarehouseReader) -> dict[str, Any]:
+            view = self.accounts.view(account, audience)
+            return report(reader, view, period, self.clock.now_us())
+
+        return await self._reading(work)
+
+    async def export(self, account: str, audience: Audience, period: Period, format_: Format, target: Path) -> Exported:
+        """Write an export to `target`, whole or not at all. Raises as `report` does, and ExportFailed."""
+
+        def work(reader: WarehouseReader) -> Exported:
+            def recheck() -> None:
+                check_access(self.accounts.view(account, audience))
+
+            view = self.accounts.view(account, audience)
+            return export_file(reader, view, period, format_, target, recheck)
+
+        return await self._reading(work)
+
+    async def check_access(self, account: str, audience: Audience) -> None:
+        """Raise AccessDenied where the account has no access to its data now."""
+        await self._on_reader(lambda: check_access(self.accounts.view(account, audience)))
+
+    async def tail(self, filter_: Filter) -> Tail:
+        """A tail from now on; the caller polls and closes it."""
+        return await self._on_reader(lambda: Tail(self.data.journals, self._addresses, filter_, self.accounts.view))
+
+    async def sums(self) -> dict[str, Any]:
+        """What the warehouse holds, journal by journal; for `verify`."""
+        return await self.loop.on_worker(self.warehouse.sums)
+
+    def status(self) -> dict[str, Any]:
+        """What this process has done since its start, and what troubles it."""
+        return {
+            "source": asdict(self.loop.source.status()),
+            "taken": asdict(self.loop.materialiser.taken),
+            "settled": asdict(self.loop.settler.settled),
+            "trouble": self.loop.settler.trouble,
+        }
+
+    async def close(self) -> None:
+        """Let go of everything; the loop has ended or never ran."""
+        self._readers.shutdown(wait=True)
+        await self.loop.close()
+        self.accounts.close()
+        self.warehouse.close()
+
+    async def _reading(self, work: Callable[[WarehouseReader], T]) -> T:
+        def read() -> T:
+            reader = self.warehouse.reader()
+            try:
+                return work(reader)
+            finally:
+                reader.close()
+
+        return await self._on_reader(read)
+
+    async def _on_reader(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._readers, work)

@@ -1,0 +1,99 @@
+"""DuckDBReader: reports and exports out of the warehouse, on a connection of their own.
+
+Every query for a person goes through the `seen` macro, which knows one account and the view's line between visible and
+hidden; the table of unverified events is only ever counted (I11).
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+import orjson
+
+from collector.event import Event
+from consumers.errors import WarehouseFailed
+from consumers.warehouse.protocol import GROUPS_MAX, Audience, Counts, Period, View
+from consumers.warehouse.queries import Query
+from gating.status import Verdict
+
+FETCH_EVENTS: Final = 2048  # DuckDB's own vector: a fetch takes whole ones
+VERDICT_COLUMN: Final = [field.name for field in fields(Event)].index("verdict")
+PARAMS_COLUMN: Final = [field.name for field in fields(Event)].index("params")
+
+
+class DuckDBReader:
+    """The `WarehouseReader` protocol; one thread at a time."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, queries: Mapping[str, Query]) -> None:
+        self._connection = connection
+        self._queries = queries
+        with self._reading("preparing to read"):
+            self._connection.execute(queries["seen"].text)
+
+    def _run(self, name: str, values: Mapping[str, Any]) -> duckdb.DuckDBPyConnection:
+        query = self._queries[name]
+        return self._connection.execute(query.text, query.pick(values))
+
+    @contextmanager
+    def _reading(self, doing: str) -> Iterator[None]:
+        try:
+            yield
+        except duckdb.Error as error:
+            raise WarehouseFailed(doing, error) from error
+
+    def counts(self, view: View, period: Period, month: Period) -> Counts:
+        values = _values(view, period)
+        operator = view.audience is Audience.OPERATOR
+        with self._reading("counting"):
+            self._connection.execute("BEGIN")  # one snapshot: the sums of a report agree with each other
+            try:
+                visible, hidden, visitors = self._run("count_events", values).fetchall()[0]
+                groups = {
+                    name: self._run(name, values).fetchall() for name in ("by_name", "by_day", "by_page", "by_referrer")
+                }
+                return Counts(
+                    visible=visible,
+                    hidden=hidden if operator else 0,
+                    unverified=self._run("count_unverified", values).fetchall()[0][0] if operator else 0,
+                    visitors=visitors,
+                    mtu=self._run("mtu", _values(view, month)).fetchall()[0][0],
+                    **groups,
+                )
+            finally:
+                self._connection.execute("COMMIT")
+
+    def events(self, view: View, period: Period) -> Iterator[Event]:
+        with self._reading("reading events"):
+            rows = self._run("scan", _values(view, period))
+            while batch := rows.fetchmany(FETCH_EVENTS):
+                yield from map(_event, batch)
+
+    def write_parquet(self, view: View, period: Period, path: Path) -> int:
+        with self._reading("writing a Parquet file"):
+            return int(self._run("parquet", _values(view, period) | {"file": str(path)}).fetchall()[0][0])
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def _values(view: View, period: Period) -> dict[str, Any]:
+    return {
+        "account": view.account,
+        "keys": list(view.keys),
+        "revealed": view.revealed_version,
+        "from_us": period.from_us,
+        "to_us": period.to_us,
+        "hidden_too": view.audience is Audience.OPERATOR,
+        "groups_max": GROUPS_MAX,
+    }
+
+
+def _event(row: tuple[Any, ...]) -> Event:
+    """One row of the query `scan`, whose columns stand in the order of Event's fields."""
+    values = list(row)
+    values[VERDICT_COLUMN] = Verdict(values[VERDICT_COLUMN])
+    values[PARAMS_COLUMN] = orjson.loads(values[PARAMS_COLUMN])
+    return Event(*values)

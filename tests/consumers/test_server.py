@@ -1,0 +1,139 @@
+"""The consumer process and its client: the same answers over the socket and from the files."""
+
+import os
+import signal
+import stat
+
+import orjson
+import pytest
+
+from consumers.client import ConsumerClient, _connect
+from consumers.config import ConsumerSettings
+from consumers.errors import ConsumerError, NotSettledInTime
+from consumers.export import Format
+from consumers.warehouse.protocol import Audience
+from gating.errors import PixelgateError
+from gating.status import SECOND_US, Verdict
+from tests.consumers.house import now_us
+from tests.eventually import eventually
+from tests.processes import Process
+
+
+@pytest.fixture
+def client(house):
+    return ConsumerClient(house.data, ConsumerSettings(data=house.data.root))
+
+
+@pytest.fixture
+def consumer(house, tmp_path, client):
+    """A running `python -m consumers`."""
+    process = Process(["-m", "consumers", "materialise"], house.data.root, tmp_path / "log")
+    eventually(client.status, 30)
+    yield process
+    assert process.stop() == 0, process.log
+
+
+@pytest.fixture(params=["socket", "files"])
+def either(request, client):
+    """The client with a consumer running, and without one."""
+    if request.param == "socket":
+        request.getfixturevalue("consumer")
+    return client
+
+
+def test_a_settled_report_has_every_hit_that_was_answered_before_it(house, either):
+    """CONTRACT `--settled`: your own writes, the unverified ones settled."""
+    house.create()
+    for n in range(1, 4):
+        house.hit(f"v=a{n}", f"v=b{n}")
+        assert either.report("shop", settled=30)["events"]["visible"] == 2 * n
+    house.flip("pause")
+    house.hit("v=c", verdict=Verdict.HIDE, version=2)
+    house.hit("v=d", verified=False, at_us=now_us() - 10 * SECOND_US)
+    assert either.report("shop", settled=30)["events"] == {"visible": 7, "hidden": 1, "unverified": 0}
+
+
+def test_errors_keep_their_words_code_and_exit_code(house, either):
+    house.create()
+    house.flip("pause")
+    with pytest.raises(PixelgateError, match="no access to its data") as denied:
+        either.report("shop", audience=Audience.ACCOUNT)
+    assert (denied.value.code, denied.value.exit_code, denied.value.http_status) == ("access_denied", 1, 403)
+    with pytest.raises(PixelgateError, match="there is no account 'none'") as unknown:
+        either.report("none")
+    assert (unknown.value.code, unknown.value.exit_code) == ("not_found", 1)
+    with pytest.raises(ConsumerError, match="from is 'yesterday'") as invalid:
+        either.report("shop", from_="yesterday")
+    assert invalid.value.code == "input_invalid"
+
+
+def test_a_wait_that_is_over_too_soon_says_what_is_missing(house, either):
+    """CONTRACT: exit 4. An unverified hit of this very moment cannot be settled yet."""
+    house.create()
+    house.hit("v=a", verified=False, at_us=now_us() + 3600 * SECOND_US)
+    house.hit("v=b", verified=False)
+    with pytest.raises(PixelgateError, match="unverified events wait") as late:
+        either.report("shop", settled=0.7)
+    assert late.value.exit_code == NotSettledInTime.exit_code == 4
+
+
+@pytest.mark.parametrize("format_", Format)
+def test_an_export_arrives_whole_with_its_count_and_digest(house, either, tmp_path, format_):
+    house.create()
+    house.hit(*[f"v={n}" for n in range(1000)])
+    told = []
+    target = tmp_path / f"out.{format_.value}"
+    done = either.export("shop", target, format_=format_, settled=30, progress=lambda *step: told.append(step))
+    assert done["events"] == 1000
+    assert done["file"] == str(target)
+    assert target.stat().st_size > 1000
+    assert all(size == target.stat().st_size for _, size in told)
+    assert [path.name for path in house.data.root.iterdir() if path.name.startswith(".export")] == []
+
+
+def test_the_socket_and_the_warehouse_are_for_their_owner_alone(house, consumer):
+    for path in (house.data.consumer_socket, house.data.warehouse):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_stop_takes_what_was_written_before_it_and_leaves_no_socket(house, client, tmp_path):
+    house.create()
+    process = Process(["-m", "consumers"], house.data.root, tmp_path / "log")
+    eventually(client.status, 30)
+    os.kill(process.pid, signal.SIGSTOP)
+    house.hit(*["v=a"] * 500)
+    house.journal.close()
+    assert process.stop() == 0, process.log  # continues it too
+    assert not house.data.consumer_socket.exists()
+    assert list(house.data.journals.iterdir()) == []
+    assert client.report("shop")["events"]["visible"] == 500
+
+
+def test_a_second_consumer_on_the_directory_is_refused_in_one_line(house, consumer, tmp_path):
+    second = Process(["-m", "consumers"], house.data.root, tmp_path / "second")
+    assert second.popen.wait(30) == 1
+    assert second.log.count("\n") == 1
+    assert f"process {consumer.pid} holds the role 'consumer'" in second.log
+
+
+def test_a_tail_over_the_socket_is_a_line_an_event(house, consumer):
+    house.create()
+    with _connect(house.data.consumer_socket) as connection:
+        connection.http.request("GET", "/v1/tail?account=shop&verdict=accept")
+        answer = connection.http.getresponse()
+        house.hit("v=a", verdict=Verdict.HIDE, version=2)
+        house.hit("v=b")
+        assert orjson.loads(answer.readline())["visitor"] == "b"
+
+
+@pytest.mark.parametrize(
+    "question", ["as=boss", "settled=soon", "settled=-1", "from=2026-02-30", "from=2026-03-01T12:00"]
+)
+def test_a_question_that_does_not_read_is_a_problem_document(house, consumer, question):
+    house.create()
+    with _connect(house.data.consumer_socket) as connection:
+        connection.http.request("GET", f"/v1/accounts/shop/report?{question}")
+        answer = connection.http.getresponse()
+        assert answer.status == 422
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert orjson.loads(answer.read())["code"] == "input_invalid"

@@ -1,0 +1,233 @@
+"""What every Warehouse promises; each form is a parameter of the fixture."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from consumers.errors import WarehouseFailed
+from consumers.moments import ALWAYS, month_before
+from consumers.source import Missing, Part
+from consumers.warehouse.duckdb import DuckDBWarehouse
+from consumers.warehouse.protocol import Audience, Period, Ruling, Settled, Stored, Unsettled, View
+from gating.status import Access
+from tests.consumers.events import ACCEPT, DAY, DROP, HIDE, JOURNAL, SECOND, T0, event, part
+
+OPERATOR = View("shop", Audience.OPERATOR, Access.FULL, revealed_version=1, keys=("key",))
+ACCOUNT = View("shop", Audience.ACCOUNT, Access.FULL, revealed_version=1, keys=("key",))
+
+
+class DuckDBForm:
+    def __init__(self, root):
+        self.path = root / "warehouse.duckdb"
+
+    def open(self):
+        return DuckDBWarehouse.open(self.path)
+
+
+@pytest.fixture(params=[DuckDBForm])
+def form(request, tmp_path):
+    return request.param(tmp_path)
+
+
+@pytest.fixture
+def warehouse(form):
+    warehouse = form.open()
+    yield warehouse
+    warehouse.close()
+
+
+def shown(warehouse, view=OPERATOR, period=ALWAYS):
+    reader = warehouse.reader()
+    try:
+        return list(reader.events(view, period))
+    finally:
+        reader.close()
+
+
+def counts(warehouse, view=OPERATOR, period=ALWAYS, month=ALWAYS):
+    reader = warehouse.reader()
+    try:
+        return reader.counts(view, period, month)
+    finally:
+        reader.close()
+
+
+def put(warehouse, *events, journal=JOURNAL):
+    return warehouse.append([part(events, journal)], [])
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=6,
+)
+TIME = st.integers(-62_135_596_800_000_000, 253_402_300_799_999_999)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    TEXT,
+    TEXT | st.none(),
+    st.dictionaries(TEXT, JSON, max_size=4),
+    TIME | st.none(),
+    st.integers(0, 2**63),
+    st.booleans(),
+)
+def test_any_event_comes_out_as_it_went_in(warehouse, name, url, params, client_time, version, hidden):
+    """I10: no text, number or nesting that an event can hold is refused or changed."""
+    sequence = warehouse.highest().get(JOURNAL, 0) + 1  # one warehouse for all examples: each has an instant of its own
+    kept = event(sequence, name=name, url=url, params=params, client_time=client_time, version=version)
+    kept.verdict = HIDE if hidden else ACCEPT
+    put(warehouse, kept)
+    assert shown(warehouse, period=Period(kept.received_at, kept.received_at + 1)) == [kept]
+
+
+def test_events_and_their_highest_sequence_survive_a_close_together(form, warehouse):
+    """I10: the position is in the data's own transaction."""
+    assert dict(warehouse.highest()) == {}
+    assert put(warehouse, event(1), event(2)) == Stored(events=2)
+    put(warehouse, event(7, "cd" * 16), journal="cd" * 16)
+    warehouse.close()
+    again = form.open()
+    assert dict(again.highest()) == {JOURNAL: 2, "cd" * 16: 7}
+    assert [e.id for e in shown(again)] == [f"{JOURNAL}-1", f"{JOURNAL}-2", f"{'cd' * 16}-7"]
+    again.close()
+
+
+def test_a_batch_that_fails_leaves_neither_events_nor_position(warehouse):
+    """I10. A time that no timestamp can hold makes the engine fail after the events were handed over."""
+    put(warehouse, event(1))
+    with pytest.raises(WarehouseFailed):
+        put(warehouse, event(2), event(3, received_at=2**63 - 1))
+    assert dict(warehouse.highest()) == {JOURNAL: 1}
+    assert len(shown(warehouse)) == 1
+    put(warehouse, event(2), event(3))
+    assert len(shown(warehouse)) == 3
+
+
+def test_a_gap_moves_the_position_and_is_remembered_once(warehouse):
+    gap = Missing(JOURNAL, 3, 5)
+    for _ in range(2):
+        warehouse.append([Part(JOURNAL, 5, [], [])], [gap])
+    assert warehouse.highest()[JOURNAL] == 5
+    assert warehouse.sums()["missing"] == [[JOURNAL, 3, 5]]
+    assert warehouse.sums()["journals"][JOURNAL]["missing"] == 3
+
+
+@pytest.mark.parametrize(
+    ("hidden_at", "revealed", "visible"), [(5, 0, False), (5, 5, False), (5, 6, True), (4, 5, True)]
+)
+def test_a_hidden_event_is_visible_only_below_the_revealing_version(warehouse, hidden_at, revealed, visible):
+    """I11, DESIGN 8: revealed by the first change into an ACCEPT status with a higher version."""
+    put(warehouse, event(1, verdict=HIDE, version=hidden_at))
+    view = View("shop", Audience.ACCOUNT, Access.FULL, revealed)
+    assert bool(shown(warehouse, view)) is visible
+    assert counts(warehouse, view).visible == int(visible)
+
+
+def test_unverified_events_are_counted_for_the_operator_and_shown_to_nobody(warehouse):
+    """I11."""
+    put(warehouse, event(1, verified=False), event(2, verified=False, account=""), event(3, account="else"))
+    assert shown(warehouse) == shown(warehouse, ACCOUNT) == []
+    assert (counts(warehouse).unverified, counts(warehouse, ACCOUNT).unverified) == (2, 0)
+
+
+def test_counts_are_grouped_largest_first_and_cut_pages_at_their_query(warehouse):
+    urls = ["https://x.test/b?q=1", "https://x.test/a#top", "https://x.test/a?q=2"]
+    put(warehouse, *(event(n, url=url, visitor="v1", referrer="https://r.test/?s") for n, url in enumerate(urls, 1)))
+    put(warehouse, event(4, received_at=T0 + DAY, name="signup", visitor="v2"))
+    found = counts(warehouse)
+    assert found.by_page == [("https://x.test/a", 2), (None, 1), ("https://x.test/b", 1)] or found.by_page == [
+        ("https://x.test/a", 2),
+        ("https://x.test/b", 1),
+        (None, 1),
+    ]
+    assert found.by_name == [("page_view", 3), ("signup", 1)]
+    assert found.by_day == [("2023-11-14", 3), ("2023-11-15", 1)]
+    assert found.by_referrer == [("https://r.test/", 3), (None, 1)]
+    assert (found.visible, found.visitors) == (4, 2)
+
+
+def test_monthly_visitors_are_of_kept_events_for_the_operator_and_of_visible_ones_for_the_account(warehouse):
+    """RULEBOOKS: kept hits are usage, hidden too; I11: the account does not learn of hidden ones."""
+    put(warehouse, event(1, visitor="a"), event(2, visitor="b", verdict=HIDE, version=9), event(3, visitor="a"))
+    put(warehouse, event(4, visitor="c", received_at=T0 + 30 * DAY))
+    month = month_before(T0 + 10)
+    assert counts(warehouse, OPERATOR, month=month).mtu == 2
+    assert counts(warehouse, ACCOUNT, month=month).mtu == 1
+
+
+def test_a_period_holds_its_first_instant_and_not_its_last(warehouse):
+    put(warehouse, event(1, received_at=T0), event(2, received_at=T0 + 1), event(3, received_at=T0 + 2))
+    assert [e.received_at for e in shown(warehouse, period=Period(T0, T0 + 2))] == [T0, T0 + 1]
+    assert counts(warehouse, period=Period(T0, T0 + 2)).visible == 2
+
+
+def test_a_clients_retry_is_counted_and_not_kept(warehouse):
+    """DESIGN 8: client_id is a second dedupe key within account and key, over a window."""
+    assert put(warehouse, event(1, client_id="c"), event(2, client_id="c")) == Stored(events=1, duplicates=1)
+    assert put(warehouse, event(3, client_id="c")) == Stored(duplicates=1)
+    others = [
+        event(4, client_id="c", account="other"),
+        event(5, client_id="c", write_key="other"),
+        event(6, client_id="d"),
+        event(7, client_id="c", received_at=T0 + 2 * DAY),
+        event(8),
+        event(9),
+    ]
+    assert put(warehouse, *others) == Stored(events=6)
+    assert warehouse.sums()["journals"][JOURNAL] == {"events": 7, "duplicate": 2}
+
+
+def test_an_unverified_retry_is_no_duplicate_until_it_is_settled(warehouse):
+    """DESIGN 8: among settled events."""
+    put(warehouse, event(1, client_id="c"))
+    assert put(warehouse, event(2, client_id="c", verified=False)) == Stored(unverified=1)
+    settled = warehouse.settle([Ruling("key", 0, "shop", ACCEPT, 1)], T0 + DAY, 100)
+    assert settled == Settled(duplicates=1)
+    assert warehouse.sums()["journals"][JOURNAL] == {"events": 1, "duplicate": 1}
+
+
+def test_unsettled_keys_come_oldest_first_and_bounded(warehouse):
+    put(warehouse, event(1, write_key="b", verified=False), event(2, write_key="a", verified=False))
+    put(warehouse, event(3, write_key="b", verified=False), event(4, write_key="c"))
+    before = T0 + 4
+    assert warehouse.unsettled(before, 10) == [Unsettled("b", T0 + 1, T0 + 3, 2), Unsettled("a", T0 + 2, T0 + 2, 1)]
+    assert [key.write_key for key in warehouse.unsettled(before, 1)] == ["b"]
+    assert warehouse.unsettled(T0 + 3, 10)[0].events == 1
+
+
+def test_settling_follows_the_last_ruling_at_or_before_each_event(warehouse):
+    put(warehouse, *(event(n, verified=False, account="", version=0, received_at=T0 + n) for n in range(1, 7)))
+    rulings = [
+        Ruling("key", T0 + 1, "shop", ACCEPT, 3),
+        Ruling("key", T0 + 3, "shop", HIDE, 4),
+        Ruling("key", T0 + 5, "shop", DROP, 5),
+    ]
+    assert warehouse.settle(rulings, T0 + 6, 100) == Settled(visible=2, hidden=2, gone=1)
+    assert [(e.received_at - T0, e.verdict, e.version, e.account, e.verified) for e in shown(warehouse)] == [
+        (1, ACCEPT, 3, "shop", True),
+        (2, ACCEPT, 3, "shop", True),
+        (3, HIDE, 4, "shop", True),
+        (4, HIDE, 4, "shop", True),
+    ]
+    assert warehouse.unverified(T0 + SECOND) == 1  # received at `before`: not yet
+    assert warehouse.sums()["journals"][JOURNAL] == {"events": 4, "unverified": 1, "settled_away": 1}
+
+
+def test_settling_is_bounded_and_goes_on_where_it_stopped(warehouse):
+    put(warehouse, *(event(n, verified=False) for n in range(1, 8)))
+    ruling = [Ruling("key", 0, "shop", ACCEPT, 1)]
+    assert [warehouse.settle(ruling, T0 + SECOND, 3).events for _ in range(4)] == [3, 3, 1, 0]
+    assert len(shown(warehouse)) == 7
+
+
+def test_a_parquet_file_holds_the_same_events_as_the_stream(warehouse, tmp_path):
+    put(warehouse, event(1), event(2, verdict=HIDE, version=9), event(3, account="else"))
+    reader = warehouse.reader()
+    assert (
+        reader.write_parquet(ACCOUNT, ALWAYS, tmp_path / "a.parquet") == len(list(reader.events(ACCOUNT, ALWAYS))) == 1
+    )
+    assert reader.write_parquet(OPERATOR, ALWAYS, tmp_path / "o.parquet") == 2
+    reader.close()
