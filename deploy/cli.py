@@ -1,0 +1,37 @@
+"""The command line: `pixelgate`, assembled from commands/.
+
+The entry point of the package. It must stay quick to start: a command loads what it needs when it runs, so that neither
+`--help` nor a flip waits for a warehouse or a web framework.
+"""
+
+import typer
+
+from deploy.commands import account, data, inspect, journal, key, roles, rulebook
+from deploy.session import DataOption, JsonOption, open_session
+
+app = typer.Typer(
+    name="pixelgate",
+    help="Pixelgate: a tracking-pixel collector; an account's status decides whether a hit is kept, hidden or dropped.",
+    epilog="Example: pixelgate run",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def common(ctx: typer.Context, data: DataOption = None, json: JsonOption = False) -> None:
+    """Take the global options that stand before the command's name."""
+    ctx.obj = open_session(data, json)
+
+
+roles.register(app)
+account.register(app)
+key.register(app)
+data.register(app)
+inspect.register(app)
+journal.register(app)
+rulebook.register(app)
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,71 @@
+"""`pixelgate key`: create, list, rotate, revoke write keys. A change returns when every worker enforces it."""
+
+from typing import Annotated, Any
+
+import typer
+
+from deploy.commands.account import AccountArgument, key_row
+from deploy.errors import Misused
+from deploy.output import fields, table
+from deploy.session import Session, command, group
+
+keys = group("Write keys: public by nature, so they name a source and prove nothing.")
+
+KeyOption = Annotated[str | None, typer.Option("--key", metavar="K", help="This write key.")]
+SourceOption = Annotated[str | None, typer.Option("--source", metavar="S", help="A name for where it is used.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group to the command line."""
+    app.add_typer(keys, name="key")
+
+
+def key_in_words(answer: dict[str, Any]) -> None:
+    """What became of which key."""
+    names = (("account", "account"), ("write key", "write_key"), ("revoked", "revoked"), ("version", "version"))
+    fields((label, answer.get(name)) for label, name in names)
+
+
+@command(keys, "create", "pixelgate key create shop --source blog")
+def create(session: Session, account: AccountArgument, source: SourceOption = None) -> None:
+    """Give an account one more write key."""
+    with session.gateway() as gateway:
+        answer = gateway.create_key(account, source=source)
+    session.emit(answer, lambda: key_in_words(answer))
+
+
+@command(keys, "list", "pixelgate key list shop")
+def list_(session: Session, account: AccountArgument) -> None:
+    """List an account's write keys, revoked ones too."""
+    with session.gateway() as gateway:
+        found = gateway.keys(account)
+    columns = ("write key", "source", "created", "revoked")
+    session.emit(found, lambda: table(columns, [key_row(key) for key in found], f"{account!r} has no write keys"))
+
+
+@command(keys, "rotate", "pixelgate key rotate shop --source blog --grace 3600")
+def rotate(
+    session: Session,
+    account: AccountArgument,
+    key: KeyOption = None,
+    source: SourceOption = None,
+    grace: Annotated[float, typer.Option(metavar="S", min=0.0, help="The old key works this many seconds more.")] = 0.0,
+) -> None:
+    """Replace a write key by a new one; the old one's hits are dropped from then on (or after --grace)."""
+    if key and source:
+        raise Misused("--key and --source both say which key to rotate; give one of them")
+    with session.gateway() as gateway:
+        answer = gateway.rotate_key(account, key=key, source=source, grace_seconds=grace)
+    session.emit(answer, lambda: key_in_words(answer))
+
+
+@command(keys, "revoke", "pixelgate key revoke shop --key Xy12...")
+def revoke(
+    session: Session,
+    account: AccountArgument,
+    key: Annotated[str, typer.Option("--key", metavar="K", help="This write key.")],
+) -> None:
+    """End a write key: its hits are dropped from then on."""
+    with session.gateway() as gateway:
+        answer = gateway.revoke_key(account, key=key)
+    session.emit(answer, lambda: key_in_words(answer))

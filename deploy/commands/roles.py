@@ -1,0 +1,117 @@
+"""`pixelgate run`, and one role each: `collector`, `gating`, `consumer` (for systemd and containers).
+
+`run` and `collector` supervise processes; a single role replaces this one, so that signals and exit codes are its own.
+"""
+
+import os
+import sys
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deploy.session import Session, command, group
+
+if TYPE_CHECKING:
+    from deploy.local import Plan
+
+
+class Durability(StrEnum):
+    """When a hit is answered; named by what it survives."""
+
+    PROCESS = "process"
+    DISK = "disk"
+
+
+HostOption = Annotated[str | None, typer.Option(metavar="H", help="Address the collector binds (PIXELGATE_HOST).")]
+PortOption = Annotated[
+    int | None, typer.Option(metavar="P", min=0, max=65535, help="The collector's port; 0 takes any. Default: 8080")
+]
+AdminPortOption = Annotated[
+    int | None, typer.Option(metavar="P", min=0, max=65535, help="Admin port; 0 for none. Default: 8081")
+]
+WorkersOption = Annotated[
+    int | None, typer.Option(metavar="N", min=1, max=256, help="Collector workers. Default: one a core but one")
+]
+DurabilityOption = Annotated[
+    Durability | None, typer.Option(help="A hit is answered once written (process) or once synced (disk).")
+]
+
+consumers = group("Consumers: take journalled events over into the warehouse.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands and the group to the command line."""
+    command(app, "run", "pixelgate run --port 8080 --workers 2")(run)
+    command(app, "collector", "pixelgate collector --workers 4 --durability disk")(collector)
+    command(app, "gating", "pixelgate gating --admin-port 8081")(gating)
+    app.add_typer(consumers, name="consumer")
+
+
+def run(
+    session: Session,
+    host: HostOption = None,
+    port: PortOption = None,
+    admin_port: AdminPortOption = None,
+    workers: WorkersOption = None,
+    durability: DurabilityOption = None,
+) -> None:
+    """Run everything on this machine until Ctrl-C: collector, gating and consumer under one data directory."""
+    from deploy.local import run_everything
+
+    plan = _plan(host=host, port=port, admin_port=admin_port, workers=workers, durability=durability)
+    run_everything(session.directory(), plan)
+
+
+def collector(
+    session: Session,
+    host: HostOption = None,
+    port: PortOption = None,
+    workers: WorkersOption = None,
+    durability: DurabilityOption = None,
+) -> None:
+    """Run the collector's workers alone; they serve with no other role up."""
+    from deploy.local import run_collector
+
+    plan = _plan(host=host, port=port, workers=workers, durability=durability)
+    run_collector(session.directory(), plan)
+
+
+def gating(session: Session, admin_port: AdminPortOption = None) -> None:
+    """Run the gating service alone: accounts, leases, deadlines, the admin port."""
+    _become("gating", session, admin_port=admin_port)
+
+
+@command(consumers, "materialise", "pixelgate consumer materialise")
+def materialise(session: Session) -> None:
+    """Take journalled events over into the warehouse until stopped."""
+    _become("consumers", session)
+
+
+def _plan(**options: object) -> "Plan":
+    """The plan that options and environment give; an option wins."""
+    from collector.config import CollectorSettings
+    from deploy.config import DeploySettings
+    from deploy.local import Plan
+    from deploy.settings import load
+    from gating.config import GatingSettings
+
+    collector = load(CollectorSettings, {name: options.get(name) for name in ("host", "port", "durability")})
+    gating = load(GatingSettings, {"admin_port": options.get("admin_port")})
+    return Plan(
+        host=collector.host,
+        port=collector.port,
+        admin_host=gating.admin_host,
+        admin_port=gating.admin_port,
+        workers=load(DeploySettings, {"workers": options.get("workers")}).workers,
+        durability=collector.durability,
+        drain_seconds=collector.drain_seconds,
+    )
+
+
+def _become(module: str, session: Session, **options: object) -> None:
+    """Replace this process by the role's, with the options in its environment."""
+    environment = {f"PIXELGATE_{name.upper()}": str(value) for name, value in options.items() if value is not None}
+    environment["PIXELGATE_DATA"] = str(session.directory().root)
+    sys.stdout.flush()
+    os.execve(sys.executable, [sys.executable, "-P", "-m", module], {**os.environ, **environment})  # noqa: S606

@@ -1,0 +1,176 @@
+"""`pixelgate run` whole: what it prints, how it stops, what happens when parts of it die."""
+
+import http.client
+import os
+import re
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from collector.metrics import read_counters
+from tests.deploy.console import Console, Ran
+from tests.eventually import eventually
+from tests.processes import environment, free_port
+
+START_SECONDS = 60.0  # two cores, shared with whatever else runs there
+
+
+class Run:
+    """A running `pixelgate run`; `output` is what it has printed so far."""
+
+    def __init__(self, pixelgate: Console, log: Path, port: int, *more: str) -> None:
+        self.pixelgate, self.log, self.port = pixelgate, log, port
+        arguments = ["run", "--host", "127.0.0.1", "--port", str(port), "--admin-port", "0", *more]
+        with log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [pixelgate.script, *arguments],
+                env=environment(pixelgate.data),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+        eventually(lambda: "Ctrl-C" in self.output or self.process.poll() is not None, START_SECONDS)
+        assert self.process.poll() is None, self.output
+
+    @property
+    def output(self) -> str:
+        return self.log.read_text()
+
+    @property
+    def write_key(self) -> str:
+        found = re.findall(r'<img src="http://127.0.0.1:\d+/p/([^"]+)\.gif"', self.output)
+        return str(found[-1])
+
+    @property
+    def roles(self) -> list[int]:
+        """The process ids of its children."""
+        path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return [int(pid) for pid in path.read_text().split()]
+
+    def fire(self, hits: int) -> int:
+        """Fire hits, each on a connection of its own; returns how many were answered with the pixel."""
+        answered = 0
+        for _ in range(hits):
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+            try:
+                connection.request("GET", f"/p/{self.write_key}.gif")
+                answered += connection.getresponse().read(6) == b"GIF89a"
+            except (OSError, http.client.HTTPException):
+                pass  # the worker was killed with the connection in hand: no answer, no promise
+            finally:
+                connection.close()
+        return answered
+
+    def interrupt(self) -> int:
+        """Ctrl-C; returns the exit code."""
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(START_SECONDS)
+
+
+@contextmanager
+def running(pixelgate: Console, log: Path, port: int, *more: str) -> Iterator[Run]:
+    run = Run(pixelgate, log, port, *more)
+    try:
+        yield run
+    finally:
+        if run.process.poll() is None:
+            run.process.kill()
+            run.process.wait()
+
+
+def is_free(port: int) -> bool:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
+
+
+def visible(ran: Ran) -> int:
+    return int(ran.json["events"]["visible"])
+
+
+def test_a_run_takes_hits_and_stops_cleanly_and_the_next_one_goes_on_with_the_same_data(
+    pixelgate: Console, tmp_path: Path
+) -> None:
+    """Ctrl-C: nothing lost, ports free, exit 0."""
+    port = free_port()
+    with running(pixelgate, tmp_path / "first", port, "--workers", "2") as run:
+        key = run.write_key
+        assert run.fire(20) == 20
+        eventually(lambda: "accepted 20" in run.output)
+        assert re.search(r"hits/s   accepted 20   hidden 0   dropped 0   CPU [\d.]+ us/hit", run.output)
+        busy = pixelgate("run", "--port", port)
+        assert (busy.code, "in use" in busy.error_line) == (1, True)
+        assert run.interrupt() == 0
+    assert is_free(port)
+    assert "admin" not in run.output  # --admin-port 0: what does not exist is not printed
+    summed = pixelgate("verify", "--json").json
+    assert summed["ok"], summed["faults"]
+    assert (summed["hits"], summed["kept"], summed["warehouse"], summed["owed"]) == (20, 20, 20, 0)
+    with running(pixelgate, tmp_path / "second", port) as run:
+        assert run.write_key == key
+        run.fire(5)
+        assert visible(pixelgate("report", "demo", "--settled", "20", "--json")) == 25
+        assert run.interrupt() == 0
+
+
+def test_a_killed_worker_is_restarted_in_its_slot_and_no_answered_hit_is_lost(
+    pixelgate: Console, tmp_path: Path
+) -> None:
+    """I10 over kill -9; what the worker had not published yet is told as unknown, not as a fault."""
+    with running(pixelgate, tmp_path / "log", free_port(), "--workers", "2") as run:
+        answered = run.fire(30)
+        counters = pixelgate.data / "counters"
+        victim = next(p for p in read_counters(counters) if p.worker == 1)
+        os.kill(victim.pid, signal.SIGKILL)
+
+        def replacement() -> bool:
+            return any(p.worker == 1 and p.pid != victim.pid for p in read_counters(counters))
+
+        eventually(replacement, START_SECONDS)
+        answered += run.fire(30)
+        assert visible(pixelgate("report", "demo", "--settled", "30", "--json")) >= answered
+        assert run.interrupt() == 0
+    summed = pixelgate("verify", "--json").json
+    assert summed["ok"], summed["faults"]
+    assert [lost["journal"] for lost in summed["unknown"]] == [victim.journal]
+    assert "collector 1 restarted" in run.output
+
+
+def test_a_killed_run_leaves_no_process_and_no_port_behind_and_the_next_one_starts_at_once(
+    pixelgate: Console, tmp_path: Path
+) -> None:
+    port = free_port()
+    with running(pixelgate, tmp_path / "first", port) as run:
+        roles = run.roles
+        assert len(roles) >= 3
+        answered = run.fire(10)
+        run.process.kill()
+        run.process.wait()
+        with running(pixelgate, tmp_path / "second", port) as again:
+            assert not set(roles) & set(again.roles)
+            assert all(not Path(f"/proc/{pid}").exists() for pid in roles)
+            assert visible(pixelgate("report", "demo", "--settled", "30", "--json")) == answered
+            assert again.interrupt() == 0
+
+
+@pytest.mark.parametrize("option", ["--port", "--admin-port"])
+def test_a_busy_port_is_named_in_one_line_before_anything_starts(pixelgate: Console, option: str) -> None:
+    """SO_REUSEPORT would let workers share a port with a stranger: that counts as busy too."""
+    with socket.socket() as stranger:
+        stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        stranger.bind(("127.0.0.1", 0))
+        stranger.listen()
+        port = stranger.getsockname()[1]
+        ports = {"--port": "0", "--admin-port": "0", option: str(port)}
+        ran = pixelgate("run", "--host", "127.0.0.1", *(word for pair in ports.items() for word in pair))
+    assert ran.code == 1
+    assert f"port {port} " in ran.error_line
+    assert option in ran.error_line
+    assert not any((pixelgate.data / "journals").iterdir())
