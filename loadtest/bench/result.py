@@ -1,0 +1,125 @@
+"""What a run found: rounds as measured, and the figures made of them. Pure; a run's JSON is this, field by field."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from loadtest.bench.stats import Spread, spread
+
+FORMAT = 1
+"""Raised when a field of the JSON changes its meaning."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """A server of this run: what it does, in which version, or why it was left out."""
+
+    name: str
+    job: str
+    version: str
+    skipped: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a server says it has kept against what the load saw, over a whole turn (probes and warm-up included).
+
+    `answered` hits must have been kept; up to `sent` may have been, since wrk leaves its last ones unread.
+    """
+
+    kept: int
+    answered: int
+    sent: int
+
+    @property
+    def conserved(self) -> bool:
+        """Tell whether every answered hit was kept, and none that was not sent."""
+        return self.answered <= self.kept <= self.sent
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One server under one scenario for a few seconds. A round with faults is void: it counts in no median."""
+
+    server: str
+    scenario: str
+    number: int
+    answered: int
+    seconds: float
+    cpu_seconds: float
+    others_seconds: float = 0.0
+    p50_us: int = 0
+    p99_us: int = 0
+    kept: Kept | None = None
+    faults: Sequence[str] = ()
+
+    @property
+    def cpu_us(self) -> float:
+        """CPU time a hit, user and system, in microseconds."""
+        return self.cpu_seconds / self.answered * 1e6
+
+    @property
+    def rate(self) -> float:
+        """Answered hits a second."""
+        return self.answered / self.seconds
+
+    @property
+    def busy(self) -> float:
+        """The share of its core that the server used: well below 1, the load was the limit."""
+        return self.cpu_seconds / self.seconds
+
+    @property
+    def others(self) -> float:
+        """What anybody else used meanwhile, in cores: well above 0, the machine was not quiet."""
+        return self.others_seconds / self.seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Flips:
+    """How long an operator's flips took under load, each in milliseconds.
+
+    enforced: commit to the last worker's report; waited: request to answer inside the service (it tells both);
+    seen: the same request as its caller saw it.
+    """
+
+    workers: int
+    hits_per_second: float
+    enforced_ms: Sequence[float]
+    waited_ms: Sequence[float]
+    seen_ms: Sequence[float]
+    faults: Sequence[str] = ()
+
+
+@dataclass(slots=True)
+class Result:
+    """A whole run."""
+
+    at: str
+    machine: Mapping[str, str]
+    settings: Mapping[str, Any]
+    contenders: list[Contender] = field(default_factory=list)
+    rounds: list[Round] = field(default_factory=list)
+    flips: Flips | None = None
+    flips_skipped: str | None = None
+
+    def valid(self, server: str, scenario: str) -> list[Round]:
+        """The rounds that count."""
+        return [one for one in self.rounds if (one.server, one.scenario) == (server, scenario) and not one.faults]
+
+    def void(self) -> list[Round]:
+        """The rounds that do not count."""
+        return [one for one in self.rounds if one.faults]
+
+    def spread(self, server: str, scenario: str, figure: Callable[[Round], float]) -> Spread | None:
+        """Median and range of a figure over the rounds that count."""
+        return spread([figure(one) for one in self.valid(server, scenario)])
+
+    def ratio_of_best(self, server: str, peer: str, scenario: str) -> float | None:
+        """The same ratio of each one's cheapest round: neighbours only ever add, so this says how far noise matters."""
+        ours, theirs = (self.spread(name, scenario, lambda one: one.cpu_us) for name in (server, peer))
+        return ours.least / theirs.least if ours and theirs else None
+
+    def ratio(self, server: str, peer: str, scenario: str) -> Spread | None:
+        """CPU a hit of a server over a peer's, round by round: both ran within seconds, under the same neighbours."""
+        peers = {one.number: one.cpu_us for one in self.valid(peer, scenario)}
+        return spread([one.cpu_us / peers[one.number] for one in self.valid(server, scenario) if peers.get(one.number)])

@@ -1,0 +1,166 @@
+"""The rounds: every server in turn, again and again, so that a noisy minute falls on all of them alike.
+
+A turn is one server under one scenario: start, warm up, measure, stop, count what it kept. Started anew each time, a
+server cannot gain or lose by how long it has run, and the spread holds what differs from start to start.
+"""
+
+import shutil
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from loadtest.bench.cpu import Cores, cpu_seconds, machine_seconds, waited_seconds
+from loadtest.bench.result import Kept, Round
+from loadtest.bench.wrk import Load, Seen, WrkFailed, write_heads
+from loadtest.heads import heads
+from loadtest.peers.server import Place, Running, Scenario, Server, ServerFailed, ask
+
+PROBES = 2
+START_PROBES_MAX = 2
+"""Hits that a server's start sends by itself, to a key that no gate knows: they may be kept, or not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a run is measured. connections: kept open, or open at a time where each hit has its own."""
+
+    rounds: int
+    seconds: float
+    warmup_seconds: float
+    connections: int
+    seed: int
+
+
+def play(
+    servers: Sequence[Server], scenarios: Sequence[Scenario], plan: Plan, cores: Cores, work: Path
+) -> Iterator[Round]:
+    """Play all turns, interleaved, each in a fresh folder that is removed after it; yields each as it ends."""
+    for number in range(1, plan.rounds + 1):
+        for scenario in scenarios:
+            for server in servers:
+                folder = work / f"turn-{server.name}"
+                folder.mkdir(parents=True)
+                try:
+                    yield Turn(
+                        server, scenario, number, plan, cores, folder, _heads(server, scenario, plan, work)
+                    ).play()
+                finally:
+                    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _heads(server: Server, scenario: Scenario, plan: Plan, work: Path) -> Path:
+    """The file of heads for a server's keys; servers with the same keys share it."""
+    keys = zlib.crc32("".join(server.keys).encode())
+    path = work / f"heads-{scenario.name}-{keys:08x}"
+    if not path.exists():
+        write_heads(path, heads(plan.seed, scenario.heads, server.keys, close=scenario.close))
+    return path
+
+
+@dataclass(slots=True)
+class _Measured:
+    """What a turn gathers; `answered` and `sent` count the probes and the warm-up too."""
+
+    seen: Seen | None = None
+    cpu_seconds: float = 0.0
+    others_seconds: float = 0.0
+    answered: int = 0
+    sent: int = 0
+    faults: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One server, under one scenario, once."""
+
+    server: Server
+    scenario: Scenario
+    number: int
+    plan: Plan
+    cores: Cores
+    folder: Path
+    heads: Path
+
+    def play(self) -> Round:
+        """Measure it. What goes wrong makes the round void, never the run."""
+        measured = _Measured()
+        kept = None
+        try:
+            running = self.server.start(Place(self.folder, self.scenario, self.cores))
+            try:
+                self._measure(running, measured)
+            finally:
+                running.stop()
+            kept = _count_kept(running, measured)
+        except (ServerFailed, WrkFailed, OSError) as error:
+            measured.faults.append(str(error))
+        seen = measured.seen
+        return Round(
+            self.server.name,
+            self.scenario.name,
+            self.number,
+            answered=seen.answered if seen else 0,
+            seconds=seen.duration_us / 1e6 if seen else 0.0,
+            cpu_seconds=measured.cpu_seconds,
+            others_seconds=measured.others_seconds,
+            p50_us=seen.p50_us if seen else 0,
+            p99_us=seen.p99_us if seen else 0,
+            kept=kept,
+            faults=tuple(measured.faults),
+        )
+
+    def _measure(self, running: Running, measured: _Measured) -> None:
+        """Probe, warm up, measure, probe: the two probes prove the answer that wrk only counts."""
+        file = self.heads
+        probes = heads(self.plan.seed, PROBES, self.server.keys, close=self.scenario.close)  # the first of the file
+        answer_bytes = ask(running.port, probes[0])
+        warm = Load(self.cores.load, self.plan.connections, self.plan.warmup_seconds).run(running.port, file)
+
+        load = Load(self.cores.load, self.plan.connections, self.plan.seconds)
+        all_before, load_before = machine_seconds(), waited_seconds()
+        before = cpu_seconds(running.process.pid)
+        seen = load.run(running.port, file)
+        measured.cpu_seconds = cpu_seconds(running.process.pid) - before
+        known = measured.cpu_seconds + waited_seconds() - load_before
+        measured.others_seconds = max(0.0, machine_seconds() - all_before - known)
+        measured.seen = seen
+
+        measured.faults += faults_of(seen, answer_bytes, self.plan.connections)
+        if ask(running.port, probes[1]) != answer_bytes:
+            measured.faults.append("its answers' size changed during the round")
+        measured.answered = warm.answered + seen.answered + PROBES
+        measured.sent = warm.sent + seen.sent + PROBES
+
+
+def faults_of(seen: Seen, answer_bytes: int, connections: int) -> list[str]:
+    """Say why a round is void: errors, no answers, or answers of another size than the checked 200's.
+
+    wrk itself tells only a status above 399; the sum of bytes tells any other answer, since the last one of each
+    connection alone may have been read in part.
+    """
+    faults = [f"{count} {kind} errors" for kind, count in seen.errors.items()]
+    if seen.answered == 0:
+        faults.append("no hit was answered")
+    if not 0 <= seen.bytes - seen.answered * answer_bytes <= connections * answer_bytes:
+        faults.append(f"answers are not all {answer_bytes} bytes: {seen.bytes} bytes in {seen.answered} answers")
+    return faults
+
+
+def _count_kept(running: Running, measured: _Measured) -> Kept | None:
+    if running.kept is None:
+        return None
+    counted = Kept(running.kept(), measured.answered, measured.sent + START_PROBES_MAX)
+    if not counted.conserved:
+        measured.faults.append(f"kept {counted.kept} of {counted.answered} answered and {counted.sent} sent hits")
+    return counted
+
+
+def tell(one: Round) -> str:
+    """Put a round on one line."""
+    head = f"round {one.number} {one.scenario:<15} {one.server:<22}"
+    if one.faults:
+        return f"{head} void: {'; '.join(one.faults)}"
+    kept = f", kept {one.kept.kept:,} of {one.kept.answered:,} answered" if one.kept else ""
+    found = f"{one.cpu_us:7.2f} us a hit, {one.rate:9,.0f} hits/s, {one.busy:4.0%} busy, others {one.others:4.0%}"
+    return f"{head} {found}{kept}"

@@ -1,0 +1,119 @@
+"""The report: tables, verdicts, JSON and plot say what the rounds say, void ones left out and named."""
+
+import json
+import xml.etree.ElementTree as ET
+
+from loadtest.bench import __main__ as bench
+from loadtest.bench.bars import MISS, NO_BAR, PASS, UNKNOWN, judge, met
+from loadtest.bench.plot import plot
+from loadtest.bench.report import document, scenario_rows, table, text, write
+from loadtest.bench.result import Contender, Flips, Kept, Result, Round
+from loadtest.bench.rounds import tell
+
+CPU_US = {"c-epoll": 8.0, "nginx-lua": 14.0, "asgi": 30.0, "pixelgate": 14.0}
+
+
+def a_round(server, scenario, number, cpu_us, **more):
+    return Round(server, scenario, number, answered=100_000, seconds=2.0, cpu_seconds=cpu_us / 10, **more)
+
+
+def a_result(ours=1.0, flips_ms=5.0):
+    """Three rounds of each; the second of ours is void and absurd."""
+    result = Result("2026-01-01T00:00:00Z", {"processor": "one & only"}, {"rounds": "3"})
+    result.contenders = [Contender(name, f"job of {name}", "1.0") for name in CPU_US]
+    result.contenders.append(Contender("gone", "job", "-", "skipped: gone is not installed"))
+    for number in (1, 2, 3):
+        for scenario, factor in (("keep-alive", 1.0), ("new-connection", 4.0)):
+            for name, cpu_us in CPU_US.items():
+                cost = cpu_us * factor * number * (ours if name == "pixelgate" else 1.0)
+                faults = ("7 status errors",) if name == "pixelgate" and number == 2 else ()
+                kept = Kept(100_005, 100_000, 100_064) if name == "pixelgate" else None
+                result.rounds.append(
+                    a_round(name, scenario, number, 999.0 if faults else cost, faults=faults, kept=kept)
+                )
+    result.flips = Flips(2, 2000.0, [1.0] * 98 + [flips_ms] * 2, [2.0] * 98 + [flips_ms * 5] * 2, [3.0] * 100)
+    return result
+
+
+def verdicts(result):
+    return [one.verdict for one in judge(result) if one.verdict != NO_BAR]
+
+
+def test_every_bar_passes_for_figures_within_it():
+    assert verdicts(a_result()) == [PASS] * 5
+    assert met(judge(a_result()))
+
+
+def test_each_bar_is_missed_by_figures_beyond_it():
+    assert verdicts(a_result(ours=1.2)) == [MISS, MISS, PASS, PASS, PASS]
+    assert verdicts(a_result(ours=1.6)) == [MISS, MISS, MISS, PASS, PASS]
+    assert verdicts(a_result(flips_ms=10.5)) == [PASS, PASS, PASS, MISS, MISS]
+
+
+def test_what_was_not_measured_is_neither_passed_nor_met():
+    empty = Result("2026-01-01T00:00:00Z", {}, {})
+    assert verdicts(empty) == [UNKNOWN] * 5
+    assert not met(judge(empty))
+    assert "Not measured" in text(empty)
+
+
+def test_ratios_are_taken_round_by_round():
+    """A machine that slows threefold during the run slows both; the ratio does not move, and void rounds are out."""
+    ratio = a_result().ratio("pixelgate", "nginx-lua", "keep-alive")
+    assert ratio is not None
+    assert (ratio.least, ratio.median, ratio.most, ratio.rounds) == (1.0, 1.0, 1.0, 2)
+
+
+def test_the_table_shows_every_server_and_leaves_void_rounds_out():
+    rows = {row[0]: row for row in scenario_rows(a_result(), "keep-alive")}
+    assert list(rows) == list(CPU_US)
+    assert rows["pixelgate"][1] == "28.0 (14.0-42.0)"
+    assert rows["pixelgate"][2] == "1.75"
+    assert rows["pixelgate"][-2:] == ["all 200,000 + 10", "2 of 3"]
+    assert rows["asgi"][-2:] == ["nothing", "3 of 3"]
+
+
+def test_the_text_names_machine_skipped_void_and_bars():
+    page = text(a_result())
+    for said in ("one & only", "gone is not installed", "7 status errors", "PASS", "job of nginx-lua", "2,000 hits/s"):
+        assert said in page
+
+
+def test_a_table_lines_up():
+    lines = table(("server", "us"), [["a", "1.0"], ["a-longer-name", "100.0"]]).splitlines()
+    assert len({len(line) for line in lines}) == 1
+    assert lines[1].endswith(":|") or lines[1].endswith(": |")
+
+
+def test_the_json_holds_every_round_and_the_verdicts():
+    whole = json.loads(document(a_result()))
+    assert len(whole["rounds"]) == 24
+    assert [one["verdict"] for one in whole["bars"]].count(PASS) == 5
+    assert whole["flips"]["workers"] == 2
+
+
+def test_the_plot_is_one_bar_a_server_and_scenario():
+    root = ET.fromstring(plot(a_result()))
+    names = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert all(names.count(name) == 2 for name in CPU_US)
+
+
+def test_three_files_are_written_over_those_of_an_earlier_run(tmp_path):
+    folder = tmp_path / "new" / "folder"
+    for _ in range(2):
+        assert sorted(path.name for path in write(a_result(), folder)) == ["results.json", "results.md", "results.svg"]
+    assert sorted(path.name for path in folder.iterdir()) == ["results.json", "results.md", "results.svg"]
+
+
+def test_a_round_is_told_on_one_line():
+    assert "14.00 us a hit" in tell(a_round("pixelgate", "keep-alive", 1, 14.0))
+    assert tell(a_round("pixelgate", "keep-alive", 1, 14.0, faults=("2 read errors",))).endswith("void: 2 read errors")
+
+
+def test_an_unknown_server_is_refused_with_the_names_there_are(tmp_path, capsys):
+    try:
+        bench.main(["--only", "nonesuch", "--to", str(tmp_path)])
+    except SystemExit as stopped:
+        assert "c-epoll" in str(stopped)  # noqa: PT017  # wrk may be missing, and then nothing is raised
+    else:
+        assert "wrk is not installed" in capsys.readouterr().err
