@@ -5,27 +5,34 @@ a flip then waits until the leases of living workers are over, at most 3.2 s, an
 """
 
 import asyncio
-from abc import ABC, abstractmethod
+import time
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import quote, urlencode
 
 from gating.datadir import DataDirectory
-from gating.local_http import LocalClient, RemoteError
+from gating.errors import DataDirectoryInUse
+from gating.local_http import LocalClient, NobodyListens, RemoteError
 from gating.status import Role
 
 Document = dict[str, Any]
 
 WAIT_SECONDS: Final = 10.0
+ROLE_WAIT_SECONDS: Final = 20.0
+ROLE_RETRY_SECONDS: Final = 0.02
 
 
-class Gateway(ABC):
+class Gateway:
     """What an operator may do and ask; made by `open`, used in a `with` block."""
 
-    @staticmethod
-    def open(directory: DataDirectory) -> "Gateway":
-        """The gating process's socket where one runs, else this process."""
-        return RemoteGateway(directory) if directory.is_held("gating") else OwnGateway(directory)
+    def __init__(self, directory: DataDirectory) -> None:
+        self._directory = directory
+        self._client = LocalClient(directory.gating_socket, "gating")
+
+    @classmethod
+    def open(cls, directory: DataDirectory) -> Self:
+        """The way to this data directory's ledger."""
+        return cls(directory)
 
     def __enter__(self) -> Self:
         return self
@@ -33,10 +40,7 @@ class Gateway(ABC):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
-
-    def close(self) -> None:  # noqa: B027  for whoever keeps something open; these two do not
-        """Let go of what was opened."""
+        """Nothing is held between two questions."""
 
     def create_account(
         self,
@@ -114,36 +118,30 @@ class Gateway(ABC):
     def _ask(self, path: str) -> Any:
         return self._request("GET", path, None)
 
-    @abstractmethod
     def _request(self, method: str, path: str, body: Document | None) -> Any:
-        """One request of the API; the JSON answered. Raises PixelgateError for a problem."""
+        """One request of the API; the JSON answered. Raises PixelgateError for a problem.
 
-
-class RemoteGateway(Gateway):
-    """The gating process of this data directory, over its Unix socket."""
-
-    def __init__(self, directory: DataDirectory) -> None:
-        self._client = LocalClient(directory.gating_socket, "gating")
-
-    def _request(self, method: str, path: str, body: Document | None) -> Any:
+        Whoever holds the role is asked, and where nobody does this process takes it: a gating process that is just
+        starting or stopping, or another command line that leads for a moment, is waited for.
+        """
+        deadline = time.monotonic() + ROLE_WAIT_SECONDS
         waiting = float((body or {}).get("timeout") or WAIT_SECONDS)
-        return self._client.ask(method, path, body, more_seconds=waiting)
-
-
-class OwnGateway(Gateway):
-    """The command line's own process as the leader, for the moment of one command: the same API without a socket."""
-
-    def __init__(self, directory: DataDirectory) -> None:
-        self._directory = directory
-
-    def _request(self, method: str, path: str, body: Document | None) -> Any:
-        return asyncio.run(self._lead(method, path, body))
+        while True:
+            try:
+                if self._directory.is_held("gating"):
+                    return self._client.ask(method, path, body, more_seconds=waiting)
+                return asyncio.run(self._lead(method, path, body))
+            except (NobodyListens, DataDirectoryInUse):  # nothing was sent, or nothing begun
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(ROLE_RETRY_SECONDS)
 
     async def _lead(self, method: str, path: str, body: Document | None) -> Any:
+        """Be the leader for the moment of one command: the same API, called without a socket."""
         from gating.asgi_call import call  # loads FastAPI and SQLAlchemy: only where this process leads
-        from gating.process import Leading, waiting_for_role
+        from gating.process import Leading
 
-        with waiting_for_role(self._directory), Leading(self._directory) as leading:
+        with self._directory.hold("gating"), Leading(self._directory) as leading:
             status, document = await call(leading.api, method, path, body)
         if status >= 400:
             raise RemoteError(document)

@@ -14,6 +14,10 @@ from typing import Any, Self
 from gating.errors import PixelgateError, Unreachable
 
 
+class NobodyListens(Unreachable):
+    """No process has the socket open: nothing was sent, so asking again is safe."""
+
+
 class RemoteError(PixelgateError):
     """A problem document, with the exit code that the answering process gave it."""
 
@@ -72,6 +76,8 @@ class LocalClient:
                 f"the {self._process} process does not answer at {self._path} "
                 f"within {self._timeout_seconds + more_seconds:g} s; it may be stopped or frozen"
             ) from error
+        except (FileNotFoundError, ConnectionRefusedError) as error:
+            raise NobodyListens(f"the {self._process} process does not listen at {self._path} (yet)") from error
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise Unreachable(f"the {self._process} process at {self._path} cannot be asked: {error}") from error
         finally:

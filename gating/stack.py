@@ -32,7 +32,7 @@ def moved(policy: Policy, account: Account, index: int, to: Status | To, *, comm
     if isinstance(to, To):
         layers = beneath + above
     else:
-        before = frozenset(layer.status for layer in account.layers)
+        before = {layer.status for layer in account.layers}
         if to is Status.DELETED:
             beneath, above = (), ()
         elif to in policy.overlays:
@@ -64,7 +64,7 @@ def _without(layers: tuple[Layer, ...], status: Status) -> tuple[Layer, ...]:
     return tuple(layer for layer in layers if layer.status is not status)
 
 
-def _set_anchors(policy: Policy, to: Status, before: frozenset[Status], now_us: int, anchors: dict[str, int]) -> None:
+def _set_anchors(policy: Policy, to: Status, before: set[Status], now_us: int, anchors: dict[str, int]) -> None:
     if to is Status.TRIAL and policy.trial_us is not None:
         anchors.setdefault("trial_end", now_us + policy.trial_us)
     if to is Status.DELETED:

@@ -36,6 +36,8 @@ def checked_values(policy: Policy, account: Account, row: Row, request: Request,
     Raises NeedsMissing naming all that is missing or unknown, InputInvalid for a value that does not read.
     """
     missing = _missing_request(row, request)
+    if not (missing or row.needs or request.values):
+        return {}  # the likely case first
     known = {need.name for need in row.needs}
     for need in row.needs:
         asked = _unmet(policy, row.command, need.name, request, answered=account.layers[index].answered)
@@ -52,18 +54,19 @@ def _is(asker: Asker, role: Role, permissions: frozenset[str]) -> bool:
     return asker.role is role and (asker.permission is None or asker.permission in permissions)
 
 
-def _grants(row: Row, request: Request) -> tuple[Grant, ...]:
-    """The grants the request may stand on. An operator stands in for whoever the row names, on the same terms."""
-    own = tuple(grant for grant in row.by if _is(grant.by, request.role, request.permissions))
-    return own or row.by
-
-
 def _missing_request(row: Row, request: Request) -> list[str]:
-    grants = _grants(row, request)
-    wanting = [grant for grant in grants if grant.wants_request]
-    stands_in = request.role is Role.OPERATOR and wanting
-    if not wanting or (len(wanting) < len(grants) and not stands_in):
+    """What to ask for where nobody's request is recorded though the row wants one.
+
+    Whoever is named without a `for` needs none. An operator whom the row does not name stands in for those it does, on
+    the stricter of their terms.
+    """
+    wanting = [grant for grant in row.by if grant.wants_request]
+    if not wanting:
         return []
+    own = [grant for grant in row.by if _is(grant.by, request.role, request.permissions)]
+    if any(not grant.wants_request for grant in own):
+        return []
+    wanting = own or wanting
     if any(_asked_by(grant, request.on_behalf) for grant in wanting):
         return []
     askers = list(dict.fromkeys("PERSON" if grant.anyone else str(grant.on_behalf) for grant in wanting))

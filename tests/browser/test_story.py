@@ -1,24 +1,19 @@
-"""The main job on real input: a page in Chromium fires pixels while an operator pauses, resumes, cancels the account."""
+"""The main job on real input: a page in Chromium fires while an operator pauses, resumes and cancels the account."""
 
-import contextlib
 import http.server
 import json
 import os
 import re
 import shutil
-import signal
-import subprocess
 import threading
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import sync_playwright
 
-from tests.eventually import eventually
-from tests.processes import ROOT, accepts, environment, free_port
+from tests.system import System
 
 PAGES = Path(__file__).parent / "pages"
-PIXELGATE = ROOT / ".venv" / "bin" / "pixelgate"
 CHROMIUM = shutil.which("chromium")
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
 
@@ -46,46 +41,9 @@ def site():
     server.shutdown()
 
 
-class System:
-    """`pixelgate run` on a directory of its own, and its command line."""
-
-    def __init__(self, data, log):
-        self.data, self.port, self.admin_port = data, free_port(), free_port()
-        self.log = log
-
-    def cli(self, *arguments, code=0):
-        done = subprocess.run(
-            [PIXELGATE, "--data", self.data, *arguments], capture_output=True, text=True, timeout=120, check=False,
-            env=environment(self.data),
-        )  # fmt: skip
-        assert done.returncode == code, (arguments, done.stdout, done.stderr)
-        return done
-
-    def json(self, *arguments):
-        return json.loads(self.cli(*arguments, "--json").stdout)
-
-    @contextlib.contextmanager
-    def running(self):
-        ports = ["--host", "127.0.0.1", "--port", str(self.port), "--admin-port", str(self.admin_port)]
-        with self.log.open("ab") as output:
-            process = subprocess.Popen(
-                [PIXELGATE, "--data", self.data, "run", "--workers", "2", *ports],
-                stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=environment(self.data),
-            )  # fmt: skip
-        try:
-            eventually(lambda: process.poll() is not None or b"/p/" in self.log.read_bytes(), 60)
-            assert process.poll() is None, self.log.read_text()
-            yield process
-            process.send_signal(signal.SIGINT)
-            assert process.wait(60) == 0, self.log.read_text()
-        finally:
-            process.kill()
-            process.wait()
-
-
 @pytest.fixture
 def system(tmp_path):
-    return System(tmp_path / "data", tmp_path / "run.log")
+    return System(tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +102,6 @@ def test_a_page_fires_pixels_while_the_account_is_paused_resumed_and_cancelled(c
         assert system.json("export", "shop", "--to", str(exported))["events"] == 1500
         must_be_real([json.loads(line) for line in exported.read_text().split("\n") if line], site)
         assert system.json("verify")["ok"]
-    assert not accepts(system.port)
     with system.running():  # the same data goes on
         assert system.json("report", "shop", "--as", "operator")["events"]["visible"] == 1500
 

@@ -1,8 +1,11 @@
 """Damage in a journal costs what it hit, is told by exact ranges, and holds nothing else up."""
 
+import errno
+
 import pytest
 
-from collector.journal import Journal
+from collector.journal import Journal, JournalReader
+from consumers import journal_source
 from consumers.moments import ALWAYS
 from consumers.warehouse.protocol import Audience
 
@@ -72,3 +75,30 @@ async def test_a_corrupt_journal_does_not_hold_up_the_others(house):
     await service.loop.drain(30)
     assert (await service.report("shop", Audience.OPERATOR, ALWAYS))["events"]["visible"] == 2
     await service.close()
+
+
+async def test_a_journal_that_cannot_be_read_waits_while_the_others_go_on(house, monkeypatch):
+    """A disk's error in one journal: nothing of it is lost or passed over, nothing else waits for it."""
+    house.create()
+    bad = Journal.create(house.data.journals)
+    house.hit("v=bad", journal=bad)
+    house.hit("v=good")
+    service = house.service()
+    read = JournalReader.read
+
+    def failing(reader, bytes_max):
+        if reader.id == bad.id:
+            raise OSError(errno.EIO, "Input/output error")
+        return read(reader, bytes_max)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(JournalReader, "read", failing)
+        patched.setattr(journal_source, "ASIDE_SECONDS", 0)
+        await service.loop.drain(30)
+    assert (await service.report("shop", Audience.OPERATOR, ALWAYS))["events"]["visible"] == 1
+    assert f"journal {bad.id} cannot be read now" in service.status()["source"]["faults"][0]
+    await service.loop.source.rewind()
+    await service.loop.drain(30)
+    assert (await service.report("shop", Audience.OPERATOR, ALWAYS))["events"]["visible"] == 2
+    await service.close()
+    bad.close()

@@ -29,7 +29,7 @@ def test_a_period_is_read_from_days_and_times(from_, to, period):
     ("from_", "to"), [("x", None), (None, ""), ("2026-03-01T12:00:00", None), ("2026-04-01", "2026-03-01")]
 )
 def test_a_period_that_does_not_read_is_refused_by_name(from_, to):
-    with pytest.raises(QuestionInvalid, match="from|to"):
+    with pytest.raises(QuestionInvalid, match=r"^(from|to) is"):
         period_of(from_, to)
 
 

@@ -2,12 +2,13 @@
 
 import pytest
 
+from gating.account import Request
 from gating.errors import AlreadyExists, InputInvalid, NotFound, Refused
 from gating.feed import KEYS_PER_ACCOUNT_MAX
 from gating.ledger import Held, new_write_key, standing_at
 from gating.ledger.keys import REVOKED_CARRIED_US
-from gating.lifecycle import standing
-from gating.status import DAY_US, SECOND_US, Verdict
+from gating.lifecycle import decide, standing
+from gating.status import DAY_US, SECOND_US, Role, Verdict
 from tests.gating.ledger.desk import OPERATOR, POLICY, START_US
 
 ACCEPT, HIDE, DROP = Verdict.ACCEPT, Verdict.HIDE, Verdict.DROP
@@ -70,15 +71,25 @@ def test_keys_are_cycled_source_by_source(ledger, desk):
         desk.rotate_key(source="app")
 
 
-def test_a_rulebooks_rotation_is_one_change(ledger, desk):
-    """RULEBOOKS, segment 2"""
+def test_a_clock_that_goes_back_dates_no_change_of_keys_before_the_accounts_last(desk):
+    first = desk.open().at_us
+    desk.later(-SECOND_US)
+    second = desk.add_key()
+    assert second.at_us == first
+    assert desk.revoke_key(second.keys[0].write_key).keys[0].revoked_at_us == first
+
+
+def test_a_rulebooks_rotation_is_one_change_and_reveals_nothing(ledger, desk):
+    """RULEBOOKS, segment 2; DESIGN 8: the status stays, and at the edge a deadline may already hide hits."""
     old = desk.open(source="www").keys[0].write_key
     with ledger.begin() as transaction:
-        decision = desk.decision(transaction.account("shop").account, "pause")
+        account = transaction.account("shop").account
+        request = Request("rotate_key", Role.OPERATOR, "cli", values={"source": "www"})
+        decision = decide(POLICY, account, request, desk.now_us)
         ruling = (decision, standing(POLICY, decision.account))
         rotation = transaction.rotate_key("shop", at_us=desk.now_us, who=OPERATOR, ruling=ruling)
     assert rotation.change.version == 2
-    assert rotation.change.verdict is HIDE
+    assert ledger.revealed_version("shop") == 1
     row = ledger.history("shop")[-1]
     assert {key.write_key for key in row.keys} == {old, rotation.write_key}
 

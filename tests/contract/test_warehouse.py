@@ -138,11 +138,7 @@ def test_counts_are_grouped_largest_first_and_cut_pages_at_their_query(warehouse
     put(warehouse, *(event(n, url=url, visitor="v1", referrer="https://r.test/?s") for n, url in enumerate(urls, 1)))
     put(warehouse, event(4, received_at=T0 + DAY, name="signup", visitor="v2"))
     found = counts(warehouse)
-    assert found.by_page == [("https://x.test/a", 2), (None, 1), ("https://x.test/b", 1)] or found.by_page == [
-        ("https://x.test/a", 2),
-        ("https://x.test/b", 1),
-        (None, 1),
-    ]
+    assert found.by_page == [("https://x.test/a", 2), ("https://x.test/b", 1), (None, 1)]
     assert found.by_name == [("page_view", 3), ("signup", 1)]
     assert found.by_day == [("2023-11-14", 3), ("2023-11-15", 1)]
     assert found.by_referrer == [("https://r.test/", 3), (None, 1)]

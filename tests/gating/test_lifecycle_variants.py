@@ -97,6 +97,15 @@ def test_a_reason_that_may_be_given_must_still_be_a_code() -> None:
         Life.begin(policy).do("request_deletion", confirm=True, reason="boredom")
 
 
+def test_an_operator_whom_a_row_names_acts_on_its_own() -> None:
+    row = '[command.pause]\nfrom = ["ACTIVE"]\nto = "PAUSED"\nby = ["OWNER"'
+    named = Life.begin(variant((row, row + ', "OPERATOR"')))
+    named.do("subscribe", plan="pro", payment="p1")
+    assert named.do("pause", Role.OPERATOR).to is Status.PAUSED
+    with pytest.raises(Refused, match="pause needs --for owner"):
+        paid().do("pause", Role.OPERATOR)
+
+
 def test_nothing_to_come_back_to_is_a_refusal_and_no_crash() -> None:
     """An account that was moved from another rulebook may stand alone where others lie on something."""
     text = paid().account.to_json().replace('"ACTIVE"', '"FROZEN"')

@@ -8,9 +8,10 @@ import pytest
 
 from gating.datadir import DataDirectory
 from gating.errors import Unreachable
-from gating.gateway import Gateway, OwnGateway, RemoteGateway
+from gating.gateway import Gateway
 from gating.local_http import LocalClient, RemoteError
-from tests.processes import ROOT, environment, gating
+from tests.eventually import eventually
+from tests.processes import ROOT, Process, answers, environment, gating
 
 
 @pytest.fixture
@@ -22,10 +23,10 @@ def directory(tmp_path):
 def gateway(request, directory, tmp_path):
     """Both ways to the ledger; every promise of the gateway holds for both."""
     if request.param == "by leading itself":
-        yield OwnGateway(directory)
+        yield Gateway.open(directory)
         return
     with gating(directory.root, tmp_path / "log"):
-        yield RemoteGateway(directory)
+        yield Gateway.open(directory)
 
 
 def test_an_account_is_opened_flipped_shown_and_its_history_told(gateway):
@@ -66,10 +67,15 @@ def test_a_refusal_is_the_same_clear_line_on_both_ways(gateway, ask, exit_code, 
     assert refused.value.exit_code == exit_code
 
 
-def test_the_gating_process_is_asked_where_one_runs(directory, tmp_path):
-    assert isinstance(Gateway.open(directory), OwnGateway)
-    with gating(directory.root, tmp_path / "log"):
-        assert isinstance(Gateway.open(directory), RemoteGateway)
+def test_a_command_given_while_the_gating_process_starts_waits_for_it(directory, tmp_path):
+    starting = Process(["-m", "gating"], directory.root, tmp_path / "log", admin_port=0)
+    try:
+        versions = [Gateway.open(directory).create_account(f"shop{n}", rulebook="default")["version"] for n in range(9)]
+        assert versions == list(range(1, 10))
+        eventually(lambda: starting.must_live() and answers(directory.gating_socket))
+        assert Gateway.open(directory).do("shop1", "pause")["version"] == 10
+    finally:
+        starting.kill()
 
 
 def test_a_frozen_gating_process_is_said_not_to_answer(directory, tmp_path):

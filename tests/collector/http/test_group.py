@@ -200,9 +200,7 @@ async def disk():
 
     bench = Bench()
     bench.journal = SlowDisk()
-    bench.group = SyncedGroup(
-        bench.gate, bench.journal, bench.outcomes, asyncio.get_running_loop(), bench.fatal.append
-    )
+    bench.group = SyncedGroup(bench.gate, bench.journal, bench.outcomes, asyncio.get_running_loop(), bench.fatal.append)
     return bench
 
 

@@ -219,7 +219,13 @@ async def test_a_client_that_takes_no_answers_is_read_no_more_and_then_cut_off()
 
 async def test_what_was_read_before_a_half_close_is_answered():
     wire = Wire()
-    for chunks in ([pixel()], [pixel(), pixel()], [pixel() + pixel()], [pixel() + post(b"{}")[:-1]], [pixel()[:9], pixel()[9:]]):
+    for chunks in (
+        [pixel()],
+        [pixel(), pixel()],
+        [pixel() + pixel()],
+        [pixel() + post(b"{}")[:-1]],
+        [pixel()[:9], pixel()[9:]],
+    ):
         client = wire.connect()
         client.send(*chunks)
         client.end()

@@ -82,7 +82,12 @@ async def test_plain_pixels_never_build_the_reference():
     """DESIGN 4: a connection that only ever fires pixels never builds one."""
     wire = Wire()
     client = wire.connect()
-    for method, header in [(b"GET", b"A: b"), (b"HEAD", b"A: b"), (b"POST", b"Content-Length: 0"), (b"GET", b"Cookie: c")]:
+    for method, header in [
+        (b"GET", b"A: b"),
+        (b"HEAD", b"A: b"),
+        (b"POST", b"Content-Length: 0"),
+        (b"GET", b"Cookie: c"),
+    ]:
         client.send(pixel(b"/p/wk_accept.gif?e=x&u=https%3A%2F%2Fa.example%2F", method, header))
         await wire.quiet()
     assert client.received.count(b"HTTP/1.1 200 ") == 4

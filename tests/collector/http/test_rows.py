@@ -1,4 +1,4 @@
-"""What a client gets, row by row, through our front and through stock uvicorn where the rule is the app's or llhttp's."""
+"""What a client gets, row by row; through stock uvicorn too where the rule is the app's or llhttp's."""
 
 import gzip
 

@@ -176,7 +176,8 @@ class Wire:
     async def quiet_step(self) -> bool:
         """One iteration of the loop; True if a waiting chunk went to the server."""
         await asyncio.sleep(0)
-        return any([client.flush() for client in self.clients])
+        flushed = [client.flush() for client in self.clients]
+        return any(flushed)
 
     async def ask(self, request: bytes, peer: str = "203.0.113.7") -> bytes:
         """Everything the server answers to these bytes on a connection of their own."""

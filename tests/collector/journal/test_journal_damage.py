@@ -139,6 +139,7 @@ ROWS = [
     ("stale block of another journal", from_other(FIRST, slice(512, 1024)), all_but(*range(5, 9)), [(5, 8)], CORRUPT),
     ("middle segment of another journal", from_other(SECOND), all_but(*range(9, 17)), [(9, 16)], CORRUPT),
     ("last segment of another journal", from_other(LAST), all_but(*range(17, 23)), [], CORRUPT),
+    ("segment of another journal added", lambda j, o: shutil.copy(o / LAST, j / segment_name(900)), ALL, [], CORRUPT),
     ("first header garbage", edit(FIRST, put(slice(0, 64), GARBAGE[:64])), ALL, [], CORRUPT),
     ("last header garbage", edit(LAST, put(slice(0, 64), GARBAGE[:64])), ALL, [], CORRUPT),
     ("header of another journal", from_other(SECOND, slice(0, 64)), ALL, [], CORRUPT),

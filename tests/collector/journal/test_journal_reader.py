@@ -12,6 +12,8 @@ import pytest
 from collector.errors import JournalLive, JournalUnknown
 from collector.journal import Journal, JournalReader, check, journals, recover, segment_name, sweep
 from collector.journal.directory import take_lock
+from collector.journal.format import FRAME_HEADER
+from collector.journal.segment import WINDOW_BYTES
 from tests.collector.journal.kit import SEGMENT_BYTES, append, drain, hit, kill, write_journal
 from tests.eventually import eventually
 
@@ -192,6 +194,21 @@ def test_a_frame_that_holds_no_records_though_its_checksum_holds_is_told_missing
     journal.close()
     found = drain(journal.path, data / "quarantine")
     assert (found.sequences, found.missing) == ([1, 2, 6, 7], [(3, 5)])
+
+
+@pytest.mark.parametrize("frame_bytes", [WINDOW_BYTES + more for more in (-5, -4, -3, -2, -1, 0, 1)])
+def test_resync_finds_a_marker_that_lies_across_two_reads(data, frame_bytes):
+    journal = Journal.create(data / "journals", segment_bytes=4 * WINDOW_BYTES)
+    append(journal, 1)
+    damaged_at = journal._offset + 100
+    journal.append(1, [b"x" * (frame_bytes - FRAME_HEADER.size)], 1)
+    append(journal, 1)
+    journal.close()
+    with (journal.path / segment_name(1)).open("r+b") as file:
+        file.seek(damaged_at)
+        file.write(b"damage")
+    found = drain(journal.path, data / "quarantine")
+    assert (found.sequences, found.missing) == ([1, 3], [(2, 2)])
 
 
 @pytest.mark.parametrize("junk", [9, 40])

@@ -47,6 +47,13 @@ def test_a_hit_is_judged_by_what_held_an_uncertainty_after_it(timeline, received
     assert held == naive(timeline, received_at_us + uncertainty_us)
 
 
+def test_a_deadline_wins_at_its_instant():
+    """RULEBOOKS, all five 2"""
+    timeline = Timeline("shop", "key", 0, None, (Change(1, 0, Verdict.ACCEPT, 50, Verdict.HIDE),))
+    assert standing_at(timeline, 49, 0).verdict is Verdict.ACCEPT
+    assert standing_at(timeline, 50, 0) == Held("shop", Verdict.HIDE, 1)
+
+
 def test_a_key_that_nobody_has_drops():
     assert standing_at(None, 0) is UNKNOWN
     assert UNKNOWN.verdict is Verdict.DROP
