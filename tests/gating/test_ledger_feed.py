@@ -126,7 +126,7 @@ async def test_a_worker_that_missed_a_change_reads_it_before_its_lease_counts(le
             await aeventually(lambda: follower.leased)
             missed, seen = a_change(2, verdict=Verdict.DROP), a_change(3, "other")
             ledger.write(missed, seen)
-            lead._head = 2  # noqa: SLF001  the datagram of version 2 is lost
+            lead._head = 2
             lead.announce([seen])
             await lead.enforced(3, 10)
             assert follower.decide(b"key-shop", *follower.tick())[0] is Outcome.DROPPED_STATUS
@@ -159,7 +159,7 @@ async def test_a_leader_stops_granting_when_its_term_is_not_its_own_any_more(led
     ledger.write(a_change(1))
     with Lead(directory, epoch="epoch", head=1, clock=Clock(), may_grant=lambda: False) as lead:
         async with a_worker(ledger, directory) as (follower, _):
-            reports = lead._reported  # noqa: SLF001
+            reports = lead._reported
             await asyncio.wait_for(reports.wait(), 10)
             assert not follower.leased
             assert lead.workers() == []
