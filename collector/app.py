@@ -223,7 +223,7 @@ def _preflight(methods: tuple[str, ...]) -> Response:
 async def _no_such(_: Request, error: Exception) -> Response:  # a plain function would be run in a thread
     """404 and 405 of the other routes."""
     status = error.status_code if isinstance(error, HTTPException) else 500
-    headers = [
-        (name.lower().encode(), value.encode()) for name, value in (getattr(error, "headers", None) or {}).items()
-    ]
-    return _problem(status, "There is nothing here." if status == 404 else "Not by this method.", *headers)
+    if status != HTTPStatus.METHOD_NOT_ALLOWED:
+        return _problem(status, "There is nothing here.")
+    methods = (getattr(error, "headers", None) or {}).get("Allow", "")  # in any order: Starlette keeps a set
+    return _problem(status, "Not by this method.", (b"allow", ", ".join(sorted(methods.split(", "))).encode()))

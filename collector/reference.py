@@ -148,7 +148,9 @@ class Reference(HttpToolsProtocol):
     # ---- llhttp's callbacks -----------------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
-        if self.is_ended:  # RFC 9112 section 9.6: nothing after a `close` is processed; stock would answer 400
+        # RFC 9112 section 9.6: nothing after the last request is processed. After a `close` llhttp sees to that itself,
+        # but stock also closes after an HTTP/1.0 that asked for keep-alive, and there it would read on.
+        if self.is_ended:
             raise _Refused
         self._messages_count += 1
         self.in_message = self.in_head = True

@@ -4,20 +4,16 @@ The only place in the consumers that reads the ledger. It never changes an accou
 even before the gating service has recorded it.
 """
 
+import threading
 from collections.abc import Callable
-from functools import lru_cache
-from typing import Final
 
 from consumers.warehouse.protocol import Audience, View
 from gating.ledger import Ledger
 from gating.ledger.rows import AccountRow
 from gating.ledger.timeline import Timeline
 from gating.lifecycle import due
-from gating.policy import load_rulebook
-from gating.rulebook import Policy
+from gating.shelf import Shelf
 from gating.status import Access, Status
-
-RULEBOOKS_MAX: Final = 64
 
 
 class Accounts:
@@ -27,6 +23,8 @@ class Accounts:
         self._open_ledger = open_ledger
         self._now_us = now_us
         self._ledger: Ledger | None = None
+        self._shelf: Shelf | None = None
+        self._opening = threading.Lock()
 
     def view(self, account: str, audience: Audience) -> View:
         """Decide what `audience` may see of the account now. Raises NotFound, Unreachable."""
@@ -51,20 +49,22 @@ class Accounts:
         """Let go of the ledger. Idempotent."""
         if self._ledger is not None:
             self._ledger.close()
-            self._ledger = None
+            self._ledger = self._shelf = None
 
     def _access(self, row: AccountRow) -> Access:
         deadline = row.account.deadline
         if deadline is None or deadline.at_us > self._now_us():
             return row.access
-        return due(_policy(row.account.rulebook), row.account, self._now_us())[-1].access
+        return due(self._rulebooks().of(row.account), row.account, self._now_us())[-1].access
 
     def _opened(self) -> Ledger:
-        if self._ledger is None:
-            self._ledger = self._open_ledger()
-        return self._ledger
+        with self._opening:
+            if self._ledger is None:
+                self._ledger = self._open_ledger()
+            return self._ledger
 
-
-@lru_cache(maxsize=RULEBOOKS_MAX)
-def _policy(name: str) -> Policy:
-    return load_rulebook(name)
+    def _rulebooks(self) -> Shelf:
+        ledger = self._opened()
+        if self._shelf is None:
+            self._shelf = Shelf(ledger)
+        return self._shelf

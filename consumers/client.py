@@ -20,7 +20,7 @@ import orjson
 
 from consumers.accounts import Accounts
 from consumers.config import ConsumerSettings
-from consumers.errors import ConsumerError, ExportFailed
+from consumers.errors import ExportFailed
 from consumers.export import CHUNK_BYTES, Format, whole_file
 from consumers.moments import period_of
 from consumers.server import EVENTS_HEADER
@@ -31,6 +31,7 @@ from gating.clock import Clock
 from gating.datadir import DataDirectory
 from gating.errors import DataDirectoryInUse, PixelgateError, Unreachable
 from gating.ledger import Ledger, sqlite_url
+from gating.local_http import RemoteError
 from gating.status import Verdict
 
 START_SECONDS: Final = 10.0
@@ -44,7 +45,8 @@ T = TypeVar("T")
 
 
 class ConsumerClient:
-    """The consumer's verbs on one data directory, blocking. Every method raises what `service.py` raises."""
+    """The consumer's verbs on one data directory, blocking. Every method raises what `service.py` raises,
+    or the RemoteError that carries it."""
 
     def __init__(self, data: DataDirectory, settings: ConsumerSettings) -> None:
         self._data = data
@@ -257,13 +259,6 @@ def _read(response: http.client.HTTPResponse, target: Path) -> bytes:
 def problem_of(body: bytes) -> PixelgateError:
     """The error that a problem document words, with its exit code, status and code."""
     try:
-        document = orjson.loads(body)
-        kind = {
-            "exit_code": int(document["exit_code"]),
-            "http_status": int(document["status"]),
-            "code": str(document["code"]),
-        }
-        answered: type[PixelgateError] = type("Answered", (ConsumerError,), kind)
-        return answered(document["detail"])
-    except (ValueError, KeyError, TypeError):
+        return RemoteError(orjson.loads(body))
+    except (ValueError, AttributeError):
         return Unreachable("the consumer answered with an error of its own; see its log")

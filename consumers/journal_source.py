@@ -5,6 +5,7 @@ that a dead worker's long backlog does not hold up what comes in now. A journal 
 """
 
 import asyncio
+import logging
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -29,15 +30,24 @@ IDLE_SECONDS: Final = 0.05
 
 DISCOVER_SECONDS: Final = 0.25
 FAULTS_MAX: Final = 100
+LOG: Final = logging.getLogger("pixelgate.consumers")
 _BEYOND: Final = 2**63  # above every sequence: frames are passed by their headers
+
+
+ASIDE_SECONDS: Final = 10.0
+"""How long a journal that cannot be read (a disk's error, a wrong owner) is left alone; the others go on."""
 
 
 @dataclass(slots=True)
 class Position:
-    """A batch's token: how far each journal was read, and which ones ended."""
+    """A batch's token: how far each journal was read, which ones ended, and which could not be read on."""
 
     next_sequences: dict[str, int] = field(default_factory=dict)
     ended: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.next_sequences or self.ended or self.unreadable)
 
 
 class JournalSource:
@@ -48,6 +58,7 @@ class JournalSource:
         self._quarantine = quarantine
         self._addresses = addresses
         self._readers: dict[str, JournalReader] = {}
+        self._aside: dict[str, float] = {}  # until when a journal is left alone
         self._turn = 0
         self._discovered_at = float("-inf")
         self._faults: list[str] = []
@@ -94,10 +105,18 @@ class JournalSource:
             return
         if not self._readers:
             sweep(self._journals)
+        self._discovered_at = now = time.monotonic()
         new = [path for path in self._journals.iterdir() if path.name not in self._readers and is_journal(path)]
         for path in sorted(new, key=_last_written):
-            self._readers[path.name] = JournalReader(path, self._quarantine)
-        self._discovered_at = time.monotonic()
+            if self._aside.get(path.name, now) <= now:
+                try:
+                    self._readers[path.name] = JournalReader(path, self._quarantine)
+                except (OSError, JournalError) as error:
+                    self._set_aside(path.name, error)
+
+    def _set_aside(self, journal: str, error: Exception) -> None:
+        self._aside[journal] = time.monotonic() + ASIDE_SECONDS
+        self._fault(f"journal {journal} cannot be read now: {error}; its hits wait in it")
 
     def _read(self) -> Batch:
         """One batch of what lies there: each journal in turn gives a share, until it is full or all are empty."""
@@ -109,7 +128,12 @@ class JournalSource:
         waiting = self._in_turn()
         while waiting and events < BATCH_EVENTS_MAX:
             reader = waiting.pop(0)
-            read = reader.read(BATCH_BYTES)
+            try:
+                read = reader.read(BATCH_BYTES)
+            except OSError as error:  # where it stands now is unsure: it begins anew at its cursor, later
+                self._set_aside(reader.id, error)
+                position.unreadable.append(reader.id)
+                continue
             if read.records or read.missing:
                 gathered.setdefault(reader.id, []).extend(
                     event_of(record, reader.id, self._addresses) for record in read.records
@@ -122,7 +146,7 @@ class JournalSource:
                 position.ended.append(reader.id)
         self._note(missing)
         parts = tuple(_part(stream, found, position.next_sequences[stream]) for stream, found in gathered.items())
-        return Batch(parts, tuple(missing), position if parts or position.ended else None)
+        return Batch(parts, tuple(missing), position or None)
 
     def _in_turn(self) -> list[JournalReader]:
         readers = list(self._readers.values())
@@ -131,11 +155,15 @@ class JournalSource:
 
     def _note(self, missing: Sequence[Missing]) -> None:
         for gap in missing:
-            if len(self._faults) < FAULTS_MAX:
-                self._faults.append(
-                    f"journal {gap.journal} is corrupt: hits {gap.first} to {gap.last} are missing; "
-                    f"what holds them is kept in {self._quarantine}"
-                )
+            self._fault(
+                f"journal {gap.journal} is corrupt: hits {gap.first} to {gap.last} are missing; "
+                f"the damaged segment is kept in {self._quarantine}"
+            )
+
+    def _fault(self, text: str) -> None:
+        if text not in self._faults and len(self._faults) < FAULTS_MAX:
+            self._faults.append(text)
+            LOG.warning(text)
 
     def _commit(self, position: Position) -> None:
         for journal, next_sequence in position.next_sequences.items():
@@ -145,6 +173,8 @@ class JournalSource:
             reader.commit(reader.next_sequence)
             reader.remove()
             del self._readers[journal]
+        for journal in position.unreadable:
+            self._readers.pop(journal).close()
 
 
 def _part(stream: str, events: list[Event], next_sequence: int) -> Part:

@@ -24,7 +24,7 @@ from starlette.routing import Route
 from consumers.errors import QuestionInvalid
 from consumers.export import CHUNK_BYTES, MEDIA_TYPES, Format
 from consumers.moments import period_of
-from consumers.service import Service
+from consumers.service import SPOOL_PREFIX, Service
 from consumers.tail import POLL_SECONDS, Filter, Tail
 from consumers.warehouse.protocol import Audience
 from gating.errors import PixelgateError
@@ -103,7 +103,7 @@ class Routes:
         format_ = _choice(asked, "format", Format, Format.NDJSON)
         period = period_of(asked.get("from"), asked.get("to"))
         await self._settle(request)
-        with tempfile.TemporaryDirectory(prefix=".export-", dir=self._service.data.root) as directory:
+        with tempfile.TemporaryDirectory(prefix=SPOOL_PREFIX, dir=self._service.data.root) as directory:
             spool = Path(directory) / "export"
             exported = await self._service.export(account, audience, period, format_, spool)
             file = os.open(spool, os.O_RDONLY | os.O_CLOEXEC)

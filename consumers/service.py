@@ -5,6 +5,7 @@ reads: never the other way round.
 """
 
 import asyncio
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -32,6 +33,7 @@ READERS_MAX: Final = 2
 """Reports and exports at once; more wait their turn, so that questions never outnumber the machine's cores."""
 
 SETTLED_SECONDS_MAX: Final = 3600.0
+SPOOL_PREFIX: Final = ".export-"
 T = TypeVar("T")
 
 
@@ -41,6 +43,8 @@ class Service:
     def __init__(self, data: DataDirectory, addresses: Addresses) -> None:
         """Raises WarehouseFailed, WarehouseUnknown."""
         self.data = data
+        for spool in data.root.glob(f"{SPOOL_PREFIX}*"):  # of exports that a kill broke off
+            shutil.rmtree(spool, ignore_errors=True)
         self.clock = Clock()
         self._addresses = addresses
         self.accounts = Accounts(lambda: Ledger.open(sqlite_url(data.ledger)), self.clock.now_us)

@@ -4,6 +4,7 @@ Called by the server and the command line, by polls. Read-only: it takes no lock
 live alone; an account sees what was accepted as it came, while it has access to its data (I11).
 """
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +46,7 @@ class Filter:
 
 
 class Tail:
-    """One reader's tail, from the moment it is made. Not for two threads at once.
+    """One reader's tail, from the moment it is made.
 
     view: asked before each showing for the account's own access as it is then; not asked for operators.
     """
@@ -60,6 +61,7 @@ class Tail:
         self._filter = filter_
         self._view = view
         self._walks: dict[str, Walk] = {}
+        self._polling = threading.Lock()  # a reader that hangs up closes while a poll runs elsewhere
         self._discover(from_end=True)
         self._check_access()
 
@@ -68,16 +70,18 @@ class Tail:
 
         Raises AccessDenied when the account lost its access meanwhile.
         """
-        self._discover(from_end=False)
-        shown = [_shown(event) for event in self._events() if self._filter.lets(event)]
+        with self._polling:
+            self._discover(from_end=False)
+            shown = [_shown(event) for event in self._events() if self._filter.lets(event)]
         self._check_access()  # after reading: what was kept before a flip is not shown after it
         return shown
 
     def close(self) -> None:
         """Let go of the files. Idempotent."""
-        for walk in self._walks.values():
-            walk.close()
-        self._walks.clear()
+        with self._polling:
+            for walk in self._walks.values():
+                walk.close()
+            self._walks.clear()
 
     def _check_access(self) -> None:
         if self._filter.audience is Audience.ACCOUNT and self._filter.account is not None:

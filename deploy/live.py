@@ -71,8 +71,6 @@ class Meter:
     def _rate(self, published: Published) -> float:
         """Hits a second between a worker's last two publications."""
         hits, published_us = self._last.get(published.journal, (0, published.started_us))
-        if published.clean:
-            return 0.0
         if published.published_us <= published_us:
             return self._rates.get(published.journal, 0.0)
         return max(0, published.hits - hits) * 1e6 / (published.published_us - published_us)

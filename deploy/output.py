@@ -6,7 +6,7 @@ rows are aligned columns. Messages (progress, restarts) go to stderr, so stdout 
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
+from typing import Final
 
 GAP: Final = "  "  # between two columns of a piped table
 NOTHING: Final = "-"  # a cell without a value
@@ -88,10 +88,3 @@ def bytes_of(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
         count /= 1024
     return f"{count:.1f} TiB"
-
-
-def document(value: Any) -> dict[str, Any]:
-    """The object that an answer must be; anything else is a bug of the one who answered, and said so."""
-    if not isinstance(value, dict):
-        raise TypeError(f"expected an object, got {type(value).__name__}")
-    return value

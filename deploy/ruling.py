@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from collector.outcome import Outcome
-from gating import lifecycle, policy
+from gating import lifecycle
 from gating.datadir import DataDirectory
-from gating.errors import PixelgateError
 from gating.ledger import HistoryRow, KeyRow, Ledger, sqlite_url
 from gating.rulebook import Policy
+from gating.shelf import Shelf
 from gating.status import Status, Verdict
 
 LAPSED = "by its deadline"
@@ -43,6 +43,7 @@ class Judge:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
+        self._shelf = Shelf(ledger)
 
     @classmethod
     def open(cls, directory: DataDirectory) -> Self:
@@ -75,8 +76,8 @@ class Judge:
         if key.revoked_at_us is not None and at_us >= key.revoked_at_us:
             revoked = "the write key was revoked or rotated away"
             return replace(known, because=revoked, drop=Outcome.DROPPED_REVOKED_KEY)
-        book = self._book(stored.account.rulebook, stored.account.rulebook_digest)
-        if book is not None and at_us >= stored.account.changed_at_us:
+        book = self._shelf.of(stored.account)
+        if at_us >= stored.account.changed_at_us:
             return self._ahead(known, book, key.account, at_us)
         return self._in_history(known, book, key.account, at_us)
 
@@ -97,7 +98,7 @@ class Judge:
             rule=_line(book, then.status),
         )
 
-    def _in_history(self, known: Ruling, book: Policy | None, account: str, at_us: int) -> Ruling:
+    def _in_history(self, known: Ruling, book: Policy, account: str, at_us: int) -> Ruling:
         """As the history tells it; the present rulebook gives the line only where the account still lives under it."""
         rows = [row for row in self._ledger.history(account) if row.at_us <= at_us]
         if not rows:
@@ -106,17 +107,8 @@ class Judge:
         lapsed = row.until_us is not None and row.then is not None and at_us >= row.until_us
         verdict = row.then if lapsed and row.then is not None else row.verdict
         because = f"its status was {row.status}" + (f", {LAPSED}" if lapsed else "")
-        rule = _line(book, row.status) if book is not None and not lapsed else None
+        rule = None if lapsed else _line(book, row.status)
         return replace(known, verdict=verdict, because=because, status=str(row.status), version=row.version, rule=rule)
-
-    @staticmethod
-    def _book(name: str, digest: str) -> Policy | None:
-        """The account's rulebook, unless it is another by now than the account lives under."""
-        try:
-            book = policy.load_rulebook(name)
-        except PixelgateError:
-            return None
-        return book if book.digest == digest else None
 
 
 def _line(book: Policy, status: Status) -> str:

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -79,11 +79,10 @@ class Supervisor:
         """The process id of each role that is alive, by name."""
         return {c.role.name: c.process.pid for c in self._children if c.process is not None}
 
-    def start(self, names: Sequence[str] | None = None) -> None:
-        """Start the roles of these names (all of them by default) that do not run yet."""
+    def start(self) -> None:
+        """Start every role."""
         for child in self._children:
-            if child.process is None and (names is None or child.role.name in names):
-                self._spawn(child)
+            self._spawn(child)
 
     def tick(self) -> None:
         """Reap what died and start what is due again."""

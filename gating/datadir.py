@@ -5,6 +5,7 @@ Every process on a host opens the same directory through this class. It knows na
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,9 @@ from gating.errors import DataDirectoryInUse, DataDirectoryUnknown, Unreachable
 
 FORMAT_VERSION: Final = 1
 """Raised when an older release could no longer read what a newer one writes; checked before anything is opened."""
+
+HOLD_SECONDS: Final = 0.5
+"""How long a role that is taken is asked for again: `is_held` takes its lock for an instant to find out."""
 
 
 class DataDirectory:
@@ -85,14 +89,12 @@ class DataDirectory:
         """
         descriptor = os.open(self.locks / role, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not _lock_within(descriptor, HOLD_SECONDS):
                 holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip() or "unknown"
                 raise DataDirectoryInUse(
                     f"data directory {self.root} is in use: process {holder} holds the role {role!r}; "
                     "stop it, or give another directory by --data"
-                ) from None
+                )
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, str(os.getpid()).encode("ascii"), 0)
             yield
@@ -112,3 +114,16 @@ class DataDirectory:
         finally:
             os.close(descriptor)
         return False
+
+
+def _lock_within(descriptor: int, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.02)
+        else:
+            return True

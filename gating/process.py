@@ -25,7 +25,7 @@ from gating.config import GatingSettings
 from gating.datadir import DataDirectory
 from gating.errors import DataDirectoryInUse, PixelgateError
 from gating.lead import Lead
-from gating.ledger import Ledger, Term, sqlite_url
+from gating.ledger import CHANGE, Ledger, Term, sqlite_url
 from gating.service import Service
 from gating.serving import Server, serve_until, stop_event, tcp_listener, unix_listener
 
@@ -106,6 +106,13 @@ class Leading:
         else:
             self._term = self._take_term()
 
+    def note_delivered(self) -> None:
+        """Forget the changes that are announced: here they go by datagram, and whoever missed one reads the ledger."""
+        owed = self.ledger.outbox(kind=CHANGE, limit=1000)
+        announced = [row.id for row in owed if row.version <= self.lead.head]
+        if announced:
+            self.ledger.delivered(CHANGE, announced[-1])
+
 
 async def run(settings: GatingSettings) -> None:
     """Serve until SIGTERM or SIGINT."""
@@ -138,6 +145,7 @@ async def _renew(leading: Leading) -> None:
         await asyncio.sleep(TERM_RENEW_SECONDS)
         try:
             await leading.service.in_turn(leading.renew)
+            await leading.service.in_turn(leading.note_delivered)
         except PixelgateError as error:
             # Without renewal no lease is granted past the term: hits go on unverified, and are settled later.
             _log.warning("the term was not renewed: %s", error)

@@ -5,7 +5,7 @@ own, so that the loop goes on answering the workers' reports while a commit wait
 """
 
 import asyncio
-import functools
+import contextlib
 import secrets
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -14,13 +14,13 @@ from typing import Final, TypeVar
 
 from gating.account import Decision, Request
 from gating.clock import Clock, boot_ns
-from gating.errors import AlreadyExists, InputInvalid, NotFound, PixelgateError
+from gating.errors import AlreadyExists, InputInvalid, PixelgateError
 from gating.feed import StatusChange
 from gating.lead import Lead
 from gating.ledger import SYSTEM, AccountRow, Ledger, Transaction, Who
 from gating.lifecycle import decide, due, open_account, standing
-from gating.policy import load_rulebook, rulebooks
 from gating.rulebook import Policy
+from gating.shelf import Shelf, packaged
 from gating.status import SECOND_US
 from gating.views import Document, account_line, account_view, created_view, history_view, key_view
 
@@ -47,6 +47,7 @@ class Service:
     def __init__(self, ledger: Ledger, lead: Lead, clock: Clock) -> None:
         self._ledger = ledger
         self._lead = lead
+        self._shelf = Shelf(ledger)
         self._clock = clock
         self._writes = ThreadPoolExecutor(1, thread_name_prefix="ledger-writes")
         self._reads = ThreadPoolExecutor(1, thread_name_prefix="ledger-reads")  # a long list holds no flip up
@@ -70,13 +71,14 @@ class Service:
         waiting: Waiting = Waiting(),
     ) -> Document:
         """A new account and its first write key. Raises AlreadyExists, NotFound (rulebook), InputInvalid (id)."""
-        policy = _packaged(rulebook)
+        policy = packaged(rulebook)
         account_id = account or _new_account_id()
 
         def change(transaction: Transaction) -> tuple[Document, list[StatusChange]]:
             if transaction.find(account_id) is not None:
                 raise AlreadyExists(f"account {account_id!r} exists already, or did: ids are never given again")
             decision = open_account(policy, account_id, plan, self._clock.now_us())
+            transaction.keep_rulebook(policy.digest, policy.name, policy.text)
             stands = standing(policy, decision.account)
             made = transaction.create_account(decision, stands, who, owner=owner, name=name)
             return created_view(transaction.account(account_id), made), [made]
@@ -90,13 +92,13 @@ class Service:
 
         def change(transaction: Transaction) -> tuple[Document, list[StatusChange]]:
             now_us = self._clock.now_us()
-            changes = _pass_deadlines(transaction, transaction.account(account), now_us)
+            changes = self._pass_deadlines(transaction, transaction.account(account), now_us)
             row = transaction.account(account)
-            policy = policy_of(row)
+            policy = self._shelf.of(row.account)
             decision = decide(policy, row.account, request, now_us)
             if decision.changed:
                 changes.append(_record(transaction, policy, decision, request))
-                changes += _pass_deadlines(transaction, transaction.account(account), now_us)
+                changes += self._pass_deadlines(transaction, transaction.account(account), now_us)
             version = changes[-1].version if changes else row.version
             return _flip_view(decision, version), changes
 
@@ -112,7 +114,7 @@ class Service:
 
         def change(transaction: Transaction) -> tuple[Document, list[StatusChange]]:
             now_us = self._clock.now_us()
-            changes = _pass_deadlines(transaction, transaction.account(account), now_us)
+            changes = self._pass_deadlines(transaction, transaction.account(account), now_us)
             changes.append(transaction.add_key(account, at_us=now_us, who=who, source=source))
             key = changes[-1].keys[-1].write_key
             return {"account": account, "write_key": key, "revoked": None, "version": changes[-1].version}, changes
@@ -134,7 +136,7 @@ class Service:
 
         def change(transaction: Transaction) -> tuple[Document, list[StatusChange]]:
             now_us = self._clock.now_us()
-            changes = _pass_deadlines(transaction, transaction.account(account), now_us)
+            changes = self._pass_deadlines(transaction, transaction.account(account), now_us)
             made = transaction.rotate_key(
                 account, at_us=now_us, who=who, grace_us=grace_us, which=key, source=source
             )  # fmt: skip
@@ -151,7 +153,7 @@ class Service:
 
         def change(transaction: Transaction) -> tuple[Document, list[StatusChange]]:
             now_us = self._clock.now_us()
-            changes = _pass_deadlines(transaction, transaction.account(account), now_us)
+            changes = self._pass_deadlines(transaction, transaction.account(account), now_us)
             changes.append(transaction.revoke_key(account, key, at_us=now_us, who=who))
             return {"account": account, "write_key": None, "revoked": key, "version": changes[-1].version}, changes
 
@@ -166,7 +168,7 @@ class Service:
             transaction.load(accounts)
             changes: list[StatusChange] = []
             for account in accounts:
-                changes += _pass_deadlines(transaction, transaction.account(account), now_us)
+                changes += self._pass_deadlines(transaction, transaction.account(account), now_us)
             return {"changes": len(changes)}, changes
 
         if not await self._read(lambda: self._ledger.deadlines(self._clock.now_us(), 1)):
@@ -177,21 +179,40 @@ class Service:
 
     async def account(self, account: str) -> Document:
         """Where the account stands now. Raises NotFound."""
-        return await self._read(lambda: show_account(self._ledger, account, self._clock.now_us()))
+        return await self._read(lambda: self._show(account))
 
     async def accounts(self, status: str | None = None, rulebook: str | None = None) -> list[Document]:
         """All accounts, or those of a status or rulebook."""
-        return await self._read(lambda: list_accounts(self._ledger, status, rulebook, self._clock.now_us()))
+        return await self._read(lambda: self._list(status, rulebook))
 
     async def history(self, account: str) -> list[Document]:
         """All changes of the account, oldest first. Raises NotFound."""
-        return await self._read(lambda: list_history(self._ledger, account))
+        return await self._read(lambda: [history_view(row) for row in self._ledger.history(account)])
 
     async def keys(self, account: str) -> list[Document]:
         """Its write keys, revoked ones too. Raises NotFound."""
-        return await self._read(lambda: list_keys(self._ledger, account))
+        return await self._read(lambda: [key_view(key) for key in self._ledger.keys(account)])
 
     # ---- inside -----------------------------------------------------------------------------------------------------
+
+    def _show(self, account: str) -> Document:
+        row = self._ledger.account(account)
+        return account_view(self._shelf.of(row.account), row, self._ledger.keys(account), self._clock.now_us())
+
+    def _list(self, status: str | None, rulebook: str | None) -> list[Document]:
+        """The status asked for is the one of now, not the stored one."""
+        now_us = self._clock.now_us()
+        rows = self._ledger.accounts(rulebook=rulebook)
+        lines = (account_line(self._shelf.of(row.account), row, now_us) for row in rows)
+        return [line for line in lines if status is None or line["status"] == status.upper()]
+
+    def _pass_deadlines(self, transaction: Transaction, row: AccountRow, now_us: int) -> list[StatusChange]:
+        """Record the deadlines of an account that have come, each dated at its moment: at its instant it wins."""
+        policy = self._shelf.of(row.account)
+        return [
+            transaction.record(decision, standing(policy, decision.account), SYSTEM)
+            for decision in due(policy, row.account, now_us)
+        ]
 
     async def _read(self, ask: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._reads, ask)
@@ -214,10 +235,9 @@ class Service:
 
         try:
             document, changes = await self.in_turn(run)
-        except PixelgateError:
-            raise
         except Exception:
-            self._lead.advance((await self._read(self._ledger.head)).version)
+            with contextlib.suppress(PixelgateError):
+                self._lead.advance((await self._read(self._ledger.head)).version)
             raise
         committed_ns = boot_ns()
         self._lead.announce(changes)
@@ -249,61 +269,9 @@ class _Undone(Exception):
         self.document = document
 
 
-# ---- what needs a ledger alone: asked by the command line too, where no service runs -------------------------------
-
-
-def show_account(ledger: Ledger, account: str, now_us: int) -> Document:
-    """Where the account stands at `now_us`. Raises NotFound."""
-    row = ledger.account(account)
-    return account_view(policy_of(row), row, ledger.keys(account), now_us)
-
-
-def list_accounts(ledger: Ledger, status: str | None, rulebook: str | None, now_us: int) -> list[Document]:
-    """Accounts as of `now_us`; the status asked for is the one of now, not the stored one."""
-    lines = (account_line(policy_of(row), row, now_us) for row in ledger.accounts(rulebook=rulebook))
-    return [line for line in lines if status is None or line["status"] == status.upper()]
-
-
-def list_history(ledger: Ledger, account: str) -> list[Document]:
-    """All changes of the account, oldest first. Raises NotFound."""
-    ledger.account(account)
-    return [history_view(row) for row in ledger.history(account)]
-
-
-def list_keys(ledger: Ledger, account: str) -> list[Document]:
-    """Its write keys, revoked ones too. Raises NotFound."""
-    ledger.account(account)
-    return [key_view(key) for key in ledger.keys(account)]
-
-
-def policy_of(row: AccountRow) -> Policy:
-    """The rulebook an account lives under."""
-    return _packaged(row.account.rulebook)
-
-
-@functools.cache
-def _packaged(name: str) -> Policy:
-    """A rulebook that comes with the package; read once, since a file does not change while its release runs.
-
-    Never a path, though `load_rulebook` takes one: the name may come from the network. Raises NotFound.
-    """
-    if name not in rulebooks():
-        raise NotFound(f"there is no rulebook {name[:64]!r}; there are: {', '.join(rulebooks())}")
-    return load_rulebook(name)
-
-
 def _new_account_id() -> str:
     """An id for an account whose maker named none: 80 random bits."""
     return f"acct-{secrets.token_hex(10)}"
-
-
-def _pass_deadlines(transaction: Transaction, row: AccountRow, now_us: int) -> list[StatusChange]:
-    """Record the deadlines of an account that have come, each dated at its moment: at its instant it wins."""
-    policy = policy_of(row)
-    return [
-        transaction.record(decision, standing(policy, decision.account), SYSTEM)
-        for decision in due(policy, row.account, now_us)
-    ]
 
 
 def _record(transaction: Transaction, policy: Policy, decision: Decision, request: Request) -> StatusChange:

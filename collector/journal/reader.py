@@ -90,14 +90,14 @@ class JournalReader:
             raise ValueError(f"sequence {next_sequence - 1} of journal {self.id} was not read yet")
         self._left += self._walk.left
         self._walk.left.clear()
+        next_sequence = max(next_sequence, self._committed)
         passed = [left for left in self._left if left.end_sequence <= next_sequence]
-        if next_sequence <= self._committed and not passed:
+        if next_sequence == self._committed and not passed:
             return
         try:
             self._quarantine.keep()
-            stamp = Stamp(self._walk.journal_id, self._walk.salt, max(next_sequence, self._committed))
-            store_cursor(self.path, stamp)
-            self._committed = stamp.sequence
+            store_cursor(self.path, Stamp(self._walk.journal_id, self._walk.salt, next_sequence))
+            self._committed = next_sequence
             for left in passed:
                 left.path.unlink(missing_ok=True)
             if passed:

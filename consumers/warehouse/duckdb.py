@@ -7,6 +7,7 @@ transaction, so a kill at any point leaves both or neither (I10). Must not decid
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,6 +46,7 @@ class DuckDBWarehouse:
     def __init__(self, path: Path, batch_file: Path) -> None:
         self._path = path
         self._batch_file = batch_file
+        shutil.rmtree(_spill(path), ignore_errors=True)  # a killed process leaves what it had spilled
         try:
             self._root = duckdb.connect(str(path), config=_config(path))  # only ever gives others their connections
             self._connection = self._root.cursor()
@@ -237,11 +239,15 @@ def _config(path: Path) -> dict[str, str | bool | int | float | list[str]]:
         "threads": 1,  # the collector's workers need the cores more
         "memory_limit": f"{MEMORY_BYTES_MAX}B",
         "checkpoint_threshold": f"{CHECKPOINT_MB}MB",
-        "temp_directory": str(path.with_name(path.name + ".tmp")),
+        "temp_directory": str(_spill(path)),
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
         "preserve_insertion_order": False,  # nobody asks for it, and keeping it buffers a batch twice
     }
+
+
+def _spill(path: Path) -> Path:
+    return path.with_name(path.name + ".tmp")
 
 
 def _literal(path: Path) -> str:

@@ -198,7 +198,7 @@ WHERE (account = $account OR (account = '' AND list_contains($keys::VARCHAR[], w
 
 -- name: by_name
 SELECT name, count(*) AS n FROM seen($account, $from_us, $to_us, $revealed) WHERE visible
-GROUP BY 1 ORDER BY n DESC, 1 LIMIT $groups_max;
+GROUP BY 1 ORDER BY n DESC, 1 NULLS LAST LIMIT $groups_max;
 
 -- name: by_day
 SELECT strftime(received_at, '%Y-%m-%d') AS day, count(*) FROM seen($account, $from_us, $to_us, $revealed) WHERE visible
@@ -206,11 +206,11 @@ GROUP BY 1 ORDER BY 1;
 
 -- name: by_page
 SELECT split_part(split_part(url, '#', 1), '?', 1) AS page, count(*) AS n
-FROM seen($account, $from_us, $to_us, $revealed) WHERE visible GROUP BY 1 ORDER BY n DESC, 1 LIMIT $groups_max;
+FROM seen($account, $from_us, $to_us, $revealed) WHERE visible GROUP BY 1 ORDER BY n DESC, 1 NULLS LAST LIMIT $groups_max;
 
 -- name: by_referrer
 SELECT split_part(split_part(referrer, '#', 1), '?', 1) AS page, count(*) AS n
-FROM seen($account, $from_us, $to_us, $revealed) WHERE visible GROUP BY 1 ORDER BY n DESC, 1 LIMIT $groups_max;
+FROM seen($account, $from_us, $to_us, $revealed) WHERE visible GROUP BY 1 ORDER BY n DESC, 1 NULLS LAST LIMIT $groups_max;
 
 -- name: mtu
 SELECT count(DISTINCT visitor) FROM seen($account, $from_us, $to_us, $revealed) WHERE visible OR $hidden_too;

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from deploy.errors import Misused
-from deploy.output import document, fields, table
+from deploy.output import fields, table
 from deploy.session import Session, command, group
 from gating.status import Role, Status
 
@@ -140,7 +140,6 @@ def deadline_of(answer: dict[str, Any]) -> str | None:
     deadline = answer.get("deadline")
     if not deadline:
         return None
-    deadline = document(deadline)
     return f"{deadline['at']} then {deadline['then']}"
 
 

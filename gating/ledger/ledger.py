@@ -158,6 +158,11 @@ class Ledger:
         wanted = select(tables.accounts.c.revealed_version).where(tables.accounts.c.id == account)
         return int(self._one(wanted, account).revealed_version)
 
+    def rulebook(self, digest: str) -> tuple[str, str] | None:
+        """(name, text) of the rulebook that was stored under this digest; None where none was."""
+        rows = self._rows(select(tables.rulebooks).where(tables.rulebooks.c.digest == digest))
+        return (rows[0].name, rows[0].text) if rows else None
+
     def deadlines(self, until_us: int, limit: int = PAGE_ROWS) -> list[str]:
         """The accounts whose stored deadline comes by `until_us`, earliest first."""
         due = tables.accounts.c.deadline_at_us

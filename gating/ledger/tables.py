@@ -139,6 +139,15 @@ outbox = Table(
 OWED_MAX: Final = 256
 """Rows that one change may owe; a rulebook's command has a handful of effects."""
 
+# Rulebooks as accounts were created under them: an edit of a file moves no account.
+rulebooks = Table(
+    "rulebooks",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("text", Text, nullable=False),
+)
+
 # One row: who may grant leases, and up to which version all workers enforce (`lead.py`).
 lead = Table(
     "lead",

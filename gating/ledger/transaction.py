@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from gating.account import Account, Decision, Standing
 from gating.errors import AlreadyExists, InputInvalid, NotFound, Refused
@@ -91,6 +91,13 @@ class Transaction:
     def next_version(self) -> int:
         """The version that the next change will get; nobody else can get it while this transaction runs."""
         return self._head + 1
+
+    def keep_rulebook(self, digest: str, name: str, text: str) -> None:
+        """Store a rulebook's text under its digest, for the accounts that will live under it; once is enough."""
+        known = select(tables.rulebooks.c.digest).where(tables.rulebooks.c.digest == digest)
+        if self._connection.execute(known).first() is None:
+            values = {"digest": digest, "name": name, "text": text}
+            self._connection.execute(insert(tables.rulebooks).values(values))
 
     def create_account(
         self,

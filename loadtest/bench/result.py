@@ -39,7 +39,10 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One server under one scenario for a few seconds. A round with faults is void: it counts in no median."""
+    """One server under one scenario for a few seconds. A round with faults is void: it counts in no median.
+
+    others: what anybody else used meanwhile, in cores; well above 0, the machine was not quiet.
+    """
 
     server: str
     scenario: str
@@ -47,7 +50,7 @@ class Round:
     answered: int
     seconds: float
     cpu_seconds: float
-    others_seconds: float = 0.0
+    others: float = 0.0
     p50_us: int = 0
     p99_us: int = 0
     kept: Kept | None = None
@@ -67,11 +70,6 @@ class Round:
     def busy(self) -> float:
         """The share of its core that the server used: well below 1, the load was the limit."""
         return self.cpu_seconds / self.seconds
-
-    @property
-    def others(self) -> float:
-        """What anybody else used meanwhile, in cores: well above 0, the machine was not quiet."""
-        return self.others_seconds / self.seconds
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ server cannot gain or lose by how long it has run, and the spread holds what dif
 """
 
 import shutil
+import time
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -64,7 +65,7 @@ class _Measured:
 
     seen: Seen | None = None
     cpu_seconds: float = 0.0
-    others_seconds: float = 0.0
+    others: float = 0.0
     answered: int = 0
     sent: int = 0
     faults: list[str] = field(default_factory=list)
@@ -103,7 +104,7 @@ class Turn:
             answered=seen.answered if seen else 0,
             seconds=seen.duration_us / 1e6 if seen else 0.0,
             cpu_seconds=measured.cpu_seconds,
-            others_seconds=measured.others_seconds,
+            others=measured.others,
             p50_us=seen.p50_us if seen else 0,
             p99_us=seen.p99_us if seen else 0,
             kept=kept,
@@ -118,12 +119,13 @@ class Turn:
         warm = Load(self.cores.load, self.plan.connections, self.plan.warmup_seconds).run(running.port, file)
 
         load = Load(self.cores.load, self.plan.connections, self.plan.seconds)
-        all_before, load_before = machine_seconds(), waited_seconds()
+        began, all_before, load_before = time.monotonic(), machine_seconds(), waited_seconds()
         before = cpu_seconds(running.process.pid)
         seen = load.run(running.port, file)
         measured.cpu_seconds = cpu_seconds(running.process.pid) - before
         known = measured.cpu_seconds + waited_seconds() - load_before
-        measured.others_seconds = max(0.0, machine_seconds() - all_before - known)
+        # Over the whole time, since wrk reads its file first: its own duration is shorter.
+        measured.others = max(0.0, machine_seconds() - all_before - known) / (time.monotonic() - began)
         measured.seen = seen
 
         measured.faults += faults_of(seen, answer_bytes, self.plan.connections)

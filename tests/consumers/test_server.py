@@ -9,7 +9,7 @@ import pytest
 
 from consumers.client import ConsumerClient, _connect
 from consumers.config import ConsumerSettings
-from consumers.errors import ConsumerError, NotSettledInTime
+from consumers.errors import NotSettledInTime
 from consumers.export import Format
 from consumers.warehouse.protocol import Audience
 from gating.errors import PixelgateError
@@ -62,7 +62,7 @@ def test_errors_keep_their_words_code_and_exit_code(house, either):
     with pytest.raises(PixelgateError, match="there is no account 'none'") as unknown:
         either.report("none")
     assert (unknown.value.code, unknown.value.exit_code) == ("not_found", 1)
-    with pytest.raises(ConsumerError, match="from is 'yesterday'") as invalid:
+    with pytest.raises(PixelgateError, match="from is 'yesterday'") as invalid:
         either.report("shop", from_="yesterday")
     assert invalid.value.code == "input_invalid"
 

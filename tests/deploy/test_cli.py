@@ -139,8 +139,7 @@ def test_data_is_taken_before_and_after_the_command_and_wins_over_the_environmen
     assert not pixelgate.data.exists()
 
 
-@pytest.mark.usefixtures("shop")
-def test_a_flip_is_told_as_the_contract_has_it(pixelgate: Console) -> None:
+def test_a_flip_is_told_as_the_contract_has_it(pixelgate: Console, shop: Gateway) -> None:
     flip = pixelgate("account", "do", "shop", "pause", "--json").json
     told = {name: flip[name] for name in ("account", "command", "from", "to", "verdict", "access", "enforced")}
     assert told == {
@@ -152,21 +151,20 @@ def test_a_flip_is_told_as_the_contract_has_it(pixelgate: Console) -> None:
     assert flip["waited_ms"] >= 0
     dry = pixelgate("account", "do", "shop", "cancel", "--dry-run")
     assert "nothing changed" in dry.out
-    assert pixelgate("account", "show", "shop", "--json").json["status"] == "PAUSED"
-    assert [row["command"] for row in pixelgate("account", "history", "shop", "--json").json] == ["create", "pause"]
+    assert shop.account("shop")["status"] == "PAUSED"
+    assert [change["command"] for change in shop.history("shop")] == ["create", "pause"]
     refused = pixelgate("account", "do", "shop", "delete")  # its rulebook wants --confirm
     assert refused.code == 1
     assert "--confirm" in refused.error_line
 
 
-@pytest.mark.usefixtures("shop")
-def test_write_keys_are_made_listed_rotated_and_revoked(pixelgate: Console) -> None:
+def test_write_keys_are_made_listed_rotated_and_revoked(pixelgate: Console, shop: Gateway) -> None:
     blog = pixelgate("key", "create", "shop", "--source", "blog", "--json").json
     rotated = pixelgate("key", "rotate", "shop", "--source", "blog", "--json").json
     assert rotated["revoked"] == blog["write_key"]
     assert rotated["enforced"]
     pixelgate("key", "revoke", "shop", "--key", rotated["write_key"])
-    live = [key for key in pixelgate("key", "list", "shop", "--json").json if key["revoked_at"] is None]
+    live = [key for key in shop.keys("shop") if key["revoked_at"] is None]
     assert len(live) == 1
     assert pixelgate("key", "rotate", "shop", "--key", "a", "--source", "b").code == 2
 

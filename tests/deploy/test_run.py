@@ -14,6 +14,7 @@ import pytest
 
 from collector.metrics import read_counters
 from tests.deploy.console import Console, Ran
+from tests.deploy.workers import alive
 from tests.eventually import eventually
 from tests.processes import environment, free_port
 
@@ -155,7 +156,7 @@ def test_a_killed_run_leaves_no_process_and_no_port_behind_and_the_next_one_star
         run.process.wait()
         with running(pixelgate, tmp_path / "second", port) as again:
             assert not set(roles) & set(again.roles)
-            assert all(not Path(f"/proc/{pid}").exists() for pid in roles)
+            eventually(lambda: not any(alive(pid) for pid in roles))
             assert visible(pixelgate("report", "demo", "--settled", "30", "--json")) == answered
             assert again.interrupt() == 0
 

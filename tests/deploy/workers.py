@@ -1,4 +1,6 @@
-"""Workers that were never started: what they would have published."""
+"""Workers seen from outside: what one would have published, and whether a process lives."""
+
+from pathlib import Path
 
 from collector.metrics import Published
 
@@ -23,3 +25,11 @@ def published(
         version=1,
         leased=True,
     )
+
+
+def alive(pid: int) -> bool:
+    """A zombie that nobody has reaped yet is dead."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False

@@ -6,6 +6,8 @@ from gating.account import Request
 from gating.datadir import DataDirectory
 from gating.errors import AlreadyExists, InputInvalid, NotFound, Refused
 from gating.ledger import Who
+from gating.lifecycle import open_account, standing
+from gating.policy import load_rulebook, parse_rulebook
 from gating.process import Leading
 from gating.service import Waiting
 from gating.status import DAY_US, Role
@@ -167,3 +169,22 @@ async def test_accounts_are_listed_by_the_status_they_have_now(service):
 async def test_an_unknown_account_is_said_to_be_unknown(service, ask):
     with pytest.raises(NotFound, match="nobody"):
         await getattr(service, ask)("nobody")
+
+
+async def test_an_account_keeps_the_rulebook_version_it_was_created_under(service, leading):
+    """RULEBOOKS, all five, 1: a later edit of the rulebook moves nothing."""
+    older = parse_rulebook(load_rulebook("default").text.replace('span = "30d"', 'span = "3d"'), "default")
+    with leading.ledger.begin() as transaction:
+        decision = open_account(older, "shop", None, leading.service._clock.now_us())
+        transaction.keep_rulebook(older.digest, older.name, older.text)
+        transaction.create_account(decision, standing(older, decision.account), OPERATOR)
+    await service.do("shop", command("cancel"))
+    service._clock = Later(service._clock, 4 * DAY_US)
+    assert (await service.account("shop"))["status"] == "DELETED"
+
+
+async def test_changes_that_are_announced_are_owed_to_nobody_any_more(service, leading):
+    await open_shop(service)
+    await service.do("shop", command("pause"))
+    leading.note_delivered()
+    assert [row.kind for row in leading.ledger.outbox()] == ["stop_integrations"]

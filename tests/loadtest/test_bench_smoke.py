@@ -1,6 +1,7 @@
 """The benchmark from end to end on real servers, for a second: whoever lacks wrk or nginx sees these skipped."""
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -28,6 +29,7 @@ def test_a_run_measures_both_scenarios_and_counts_what_nginx_kept(tmp_path):
     whole = json.loads((tmp_path / "out" / "results.json").read_text())
     assert {one["server"] for one in whole["rounds"]} == {"c-epoll", "uvloop", "nginx-lua"}
     assert all(one["faults"] == [] and one["answered"] > 0 and one["cpu_seconds"] > 0 for one in whole["rounds"])
+    assert all(0 <= one["others"] <= (os.cpu_count() or 1) + 0.1 for one in whole["rounds"])
     kept = next(one["kept"] for one in whole["rounds"] if one["server"] == "nginx-lua")
     assert kept["answered"] <= kept["kept"] <= kept["sent"]
     assert [path.name for path in tmp_path.iterdir()] == ["out"]  # nothing is left of the work

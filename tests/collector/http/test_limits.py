@@ -41,12 +41,16 @@ async def test_heads_are_bounded_however_they_are_cut(request_, status, chunk_by
     assert wire.counters.outcomes[Outcome.MALFORMED] == (status != 200)
 
 
+@pytest.mark.parametrize(
+    "request_",
+    [pixel(b"/p.gif", b"GET", b"Connection: close"), b"GET /p.gif HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"],
+    ids=["close", "http/1.0"],
+)
 @pytest.mark.parametrize("after", [pixel(), b"\x00garbage", b"GET", post(b"{}")])
-async def test_nothing_after_a_close_is_processed(after):
-    """RFC 9112 section 9.6; stock answers 400 to garbage there, before the answer that was due."""
+async def test_nothing_after_a_close_is_processed(request_, after):
+    """RFC 9112 section 9.6; behind an HTTP/1.0 stock answers 400 to garbage, before the answer that was due."""
     wire = Wire()
-    request = pixel(b"/p/wk_accept.gif", b"GET", b"Connection: close")
-    for cut in ([request, after], [request + after], [request[:20], request[20:] + after]):
+    for cut in ([request_, after], [request_ + after], [request_[:20], request_[20:] + after]):
         client = wire.connect()
         client.send(*cut)
         await wire.quiet()
@@ -215,6 +219,26 @@ async def test_a_client_that_takes_no_answers_is_read_no_more_and_then_cut_off()
     assert not client.transport.is_closed
     wire.turn(1)
     assert client.transport.is_closed
+
+
+async def test_a_client_that_reads_again_does_not_get_its_requests_answered_out_of_order():
+    wire = Wire()
+    client = wire.connect()
+    client.send(post(b"{}")[:-1])
+    client.protocol.pause_writing()
+    client.protocol.resume_writing()
+    assert not is_free(client)
+    client.send(post(b"{}")[-1:] + pixel())
+    await wire.quiet()
+    assert client.received.startswith(b"HTTP/1.1 202 ")
+    assert client.received.endswith(PIXEL)
+
+
+async def test_a_trailer_is_no_header():
+    """RFC 9110 section 6.5.1; stock adds trailers to the headers, where a second Host would be one."""
+    wire = Wire()
+    request = pixel(b"/p.gif", b"POST", b"Transfer-Encoding: chunked")
+    assert await wire.ask(request + b"0\r\nHost: d.example\r\n\r\n") == PIXEL
 
 
 async def test_what_was_read_before_a_half_close_is_answered():

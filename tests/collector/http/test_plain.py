@@ -61,6 +61,7 @@ class Read:
     st.text("abcXYZ09_-", min_size=1, max_size=64).map(str.encode),
     st.binary(max_size=60),
 )
+@example(b"GET", b"k", b"a#b")
 @example(b"GET", b"k", bytes(range(0x21, 0x7F)).replace(b"#", b""))
 def test_a_line_of_the_fast_path_is_read_by_all_as_it_stands(method, key, query):
     """DESIGN 4: both paths must agree on every input."""

@@ -51,6 +51,16 @@ async def test_a_pixel_is_answered_with_the_same_bytes_whatever_its_verdict(fron
     wire.close()
 
 
+@pytest.mark.parametrize(
+    "target", [b"/p/%77k_accept.gif", b"/p.gif?%6b=wk%5faccept", b"http://x.example/p/wk_accept.gif"]
+)
+async def test_a_key_is_found_however_the_target_is_written(target):
+    for front in ("ours", "stock"):
+        wire = Wire(front)
+        await wire.ask(pixel(target))
+        assert [record.account for record in wire.journal.records] == ["account-ACCEPT"]
+
+
 STATUS_ROWS = [
     ("no host", pixel(host=False), 400, 1),
     ("two hosts", pixel(b"/p/wk_accept.gif", b"GET", b"Host: d.example"), 400, 1),

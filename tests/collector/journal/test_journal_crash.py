@@ -159,6 +159,61 @@ def test_a_failed_sync_is_never_answered_and_ends_the_worker(tmp_path):
     assert ended.stdout.decode().split()[1:] == ["1", "3"], "two groups were synced and answered"
 
 
+def test_at_durability_disk_no_hit_is_answered_before_its_bytes_and_its_segment_s_name_are_durable(tmp_path):
+    """I1: told from the system calls of a real worker, rotations included."""
+    needs(can_inject(), "strace that may trace")
+    (tmp_path / "journals").mkdir()
+    calls = [
+        "strace",
+        "-y",
+        "-qq",
+        "-o",
+        tmp_path / "calls",
+        "-e",
+        "trace=pwrite64,fdatasync,fsync,renameat,renameat2,write",
+    ]
+    subprocess.run([*calls, *CHILD, tmp_path / "journals", "2048", "60", "disk"], stdout=subprocess.PIPE, check=True)
+    unsynced, answers, rotations = set(), 0, 0
+    for line in (tmp_path / "calls").read_text().splitlines():
+        name, _, arguments = line.partition("(")
+        if name == "pwrite64":
+            unsynced.add("bytes")
+        elif name.startswith("renameat"):
+            unsynced.add("name")
+            rotations += 1
+        elif name == "fdatasync":
+            unsynced.discard("bytes")
+        elif name == "fsync" and ".segment" not in arguments and "spare" not in arguments:
+            unsynced.discard("name")
+        elif name == "write" and arguments.startswith("1<"):
+            assert not unsynced or not answers, f"answered before {unsynced} was durable: {line}"
+            answers += 1
+    assert answers > 20
+    assert rotations > 3
+
+
+def test_a_rotation_at_durability_disk_leaves_nothing_unsynced_behind(tmp_path):
+    needs(can_inject(), "strace that may trace")
+    script = """if True:
+        import sys
+        from pathlib import Path
+        from collector.errors import JournalSyncFailed
+        from collector.journal import Durability, Journal
+        from tests.collector.journal.kit import append
+        journal = Journal.create(Path(sys.argv[1]), Durability.DISK, segment_bytes=1024)
+        try:
+            while True:
+                print(append(journal, 3))
+        except JournalSyncFailed:
+            print("synced")
+        """
+    inject = ["strace", "-f", "-qq", "-o", os.devnull, "-e", "inject=fdatasync:error=EIO"]
+    ended = subprocess.run(
+        [*inject, sys.executable, "-c", script, tmp_path], stdout=subprocess.PIPE, check=True, timeout=60
+    )
+    assert ended.stdout.decode().split() == ["1", "4", "synced"]
+
+
 def test_after_a_failed_sync_nothing_is_appended_any_more(tmp_path):
     needs(can_inject(), "strace that may trace")
     script = """if True:

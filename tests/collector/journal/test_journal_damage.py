@@ -16,7 +16,7 @@ from collector.journal.format import MARKER, STAMP, Stamp
 from tests.collector.journal.kit import SEGMENT_BYTES, Drained, drain, hit, write_journal
 
 FRAME_BYTES = 236
-FIRST, SECOND, LAST = segment_name(1), segment_name(9), segment_name(17)
+FIRST, SECOND, LAST, COPY = segment_name(1), segment_name(9), segment_name(17), segment_name(5)
 
 
 def frame(number: int) -> slice:
@@ -100,9 +100,26 @@ def cursor_at(sequence: int) -> Callable[[Path, Path], None]:
     return damage
 
 
+def cursor_of_other(journal: Path, other: Path) -> None:
+    store_cursor(journal, Stamp(bytes.fromhex(other.name), b"o" * 16, 12))
+
+
 def directory_instead_of_segment(journal: Path, _other: Path) -> None:
     (journal / SECOND).unlink()
     (journal / SECOND).mkdir()
+
+
+def pipe_instead_of_segment(journal: Path, _other: Path) -> None:
+    (journal / SECOND).unlink()
+    os.mkfifo(journal / SECOND)
+
+
+def both(*damages: Callable[[Path, Path], None]) -> Callable[[Path, Path], None]:
+    def damage(journal: Path, other: Path) -> None:
+        for one in damages:
+            one(journal, other)
+
+    return damage
 
 
 def all_but(*lost: int) -> list[int]:
@@ -154,16 +171,19 @@ ROWS = [
     ("first segment missing", without(FIRST), all_but(*range(1, 9)), [(1, 8)], SOUND),
     ("middle segment missing", without(SECOND), all_but(*range(9, 17)), [(9, 16)], SOUND),
     ("last segment missing", without(LAST), all_but(*range(17, 23)), [], SOUND),
+    ("a pipe where a segment was", pipe_instead_of_segment, all_but(*range(9, 17)), [(9, 16)], SOUND),
     ("a directory where a segment was", directory_instead_of_segment, all_but(*range(9, 17)), [(9, 16)], SOUND),
-    ("segment twice", copied(FIRST, segment_name(5)), ALL, [], SOUND),
+    ("segment twice", copied(FIRST, COPY), ALL, [], SOUND),
+    ("segment twice, one cut", both(copied(FIRST, COPY), edit(COPY, cut(frame(2).start))), ALL, [], SOUND),
     ("segment twice, the copy last", copied(FIRST, segment_name(900)), ALL, [], SOUND),
     ("segment under a wrong name alone", lambda j, _: (j / SECOND).rename(j / segment_name(900)), ALL, [], SOUND),
     ("first segment over the second", copied(FIRST, SECOND), all_but(*range(9, 17)), [(9, 16)], SOUND),
     ("second segment over the first", copied(SECOND, FIRST), all_but(*range(1, 9)), [(1, 8)], SOUND),
     ("cursor missing", without("cursor"), ALL, [], SOUND),
+    ("no cursor, header zeroed", both(without("cursor"), edit(SECOND, put(slice(64), bytes(64)))), ALL, [], CORRUPT),
     ("cursor garbage", lambda j, _: (j / "cursor").write_bytes(GARBAGE[:64]), ALL, [], SOUND),
     ("cursor empty", lambda j, _: (j / "cursor").write_bytes(b""), ALL, [], SOUND),
-    ("cursor of another journal", lambda j, o: shutil.copy(o / "cursor", j / "cursor"), ALL, [], SOUND),
+    ("cursor of another journal", cursor_of_other, ALL, [], SOUND),
     ("cursor within a frame", cursor_at(12), list(range(12, 23)), [], SOUND),
     ("cursor past the end", cursor_at(40), [], [], SOUND),
 ]  # fmt: skip
@@ -211,6 +231,21 @@ def test_check_and_recover_tell_what_the_reader_finds_and_change_nothing(journal
     assert sorted(path.name for path in recovery.kept) == found.kept
     from_cursor = [record for record in show(journal) if record.sequence >= (recovery.cursor or 1)]
     assert from_cursor == found.records
+
+
+def test_every_damaged_segment_is_kept_byte_for_byte(journal, other, tmp_path):
+    both(edit(FIRST, flip(frame(1).start)), edit(SECOND, flip(frame(2).start)))(journal, other)
+    damaged = {name: (journal / name).read_bytes() for name in (FIRST, SECOND)}
+    recover(journal, tmp_path / "quarantine")
+    kept = {path.name: path.read_bytes() for path in (tmp_path / "quarantine").iterdir()}
+    assert kept == {f"{journal.name}-{name}": content for name, content in damaged.items()}
+
+
+def test_what_was_taken_over_before_it_was_lost_is_not_missing(journal, other):
+    edit(FIRST, flip(frame(1).start))(journal, other)
+    cursor_at(12)(journal, other)
+    checked = check(journal)
+    assert (checked.missing, checked.records, len(checked.corruptions)) == ((), 20, 1)
 
 
 def test_show_finds_one_record_by_its_sequence(journal):

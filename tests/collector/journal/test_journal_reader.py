@@ -14,7 +14,7 @@ from collector.journal import Journal, JournalReader, check, journals, recover, 
 from collector.journal.directory import take_lock
 from collector.journal.format import FRAME_HEADER
 from collector.journal.segment import WINDOW_BYTES
-from tests.collector.journal.kit import SEGMENT_BYTES, append, drain, hit, kill, write_journal
+from tests.collector.journal.kit import SEGMENT_BYTES, append, drain, hit, write_journal
 from tests.eventually import eventually
 
 
@@ -89,6 +89,8 @@ def test_commit_unlinks_the_segments_it_passed_and_a_later_reader_goes_on_there(
         append(journal, 2)
     with closing(open_reader(data, journal)) as reader:
         reader.read()
+        reader.commit(8)
+        assert len(segments(journal.path)) == 3, "hit 8 lies in the first"
         reader.commit(12)
         assert segments(journal.path) == [segment_name(9), segment_name(17)]
     with closing(open_reader(data, journal)) as reader:
@@ -211,15 +213,22 @@ def test_resync_finds_a_marker_that_lies_across_two_reads(data, frame_bytes):
     assert (found.sequences, found.missing) == ([1, 3], [(2, 2)])
 
 
-@pytest.mark.parametrize("junk", [9, 40])
-def test_a_stray_file_never_makes_a_reader_leave_the_segment_that_is_written(data, junk):
+@pytest.mark.parametrize("name", [segment_name(13), segment_name(40)])
+@pytest.mark.parametrize("copy", [False, True], ids=["junk", "copy of an older segment"])
+def test_a_stray_file_never_makes_a_reader_leave_the_segment_that_is_written(data, name, copy):
     journal = open_journal(data)
-    append(journal, 8)
-    (journal.path / segment_name(junk)).write_bytes(b"not a segment")
+    for _ in range(3):
+        append(journal, 4)
+    content = (journal.path / segment_name(1)).read_bytes() if copy else b"not a segment"
     with closing(open_reader(data, journal)) as reader:
-        assert len(reader.read().records) == 8
-        assert reader.read().missing == []
-        kill(journal)
+        first = [reader.read()]
+        (journal.path / name).write_bytes(content)
+        first.append(reader.read())
+        append(journal, 2)
+        later = reader.read()
+        assert [record.sequence for record in (*first[0].records, *later.records)] == list(range(1, 15))
+        assert first[0].missing + first[1].missing + later.missing == []
+    journal.close()
 
 
 def test_what_died_while_it_was_made_or_removed_is_swept_and_no_journal_with_it(data):

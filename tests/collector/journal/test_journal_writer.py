@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.errors import GroupTooLarge, JournalClosed, JournalFailed, JournalFull
-from collector.journal import Durability, Journal, check, journals, segment_name
+from collector.journal import Journal, check, journals, segment_name
 from collector.journal.format import FRAME_HEADER, STAMP
 from tests.collector.journal.kit import SEGMENT_BYTES, append, drain, hit, write_journal
 
@@ -188,13 +188,3 @@ def test_a_journal_that_cannot_be_made_leaves_nothing_behind(directory, file_lim
     assert list(directory.iterdir()) == []
     with pytest.raises(JournalFailed, match=os.strerror(errno.ENOENT)):
         Journal.create(directory / "absent")
-
-
-def test_disk_durability_syncs_what_a_rotation_leaves(directory):
-    journal = Journal.create(directory, Durability.DISK, segment_bytes=SEGMENT_BYTES)
-    for _ in range(9):
-        append(journal, 2)
-    assert journal._unsynced
-    journal.sync()
-    assert not journal._unsynced
-    journal.close()

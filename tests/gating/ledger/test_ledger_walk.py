@@ -1,6 +1,7 @@
 """Random lives on one ledger: whatever happens in whatever order, everything it says stays in agreement."""
 
 import contextlib
+import functools
 import shutil
 import tempfile
 from pathlib import Path
@@ -18,15 +19,15 @@ from tests.gating.ledger.desk import POLICY, Desk
 
 ACCOUNTS = ("a", "b")
 COMMANDS = ("pause", "resume", "suspend", "unsuspend", "cancel", "reactivate", "delete", "revoke_deletion")
-TEMPLATE = Path(tempfile.mkdtemp(prefix="pixelgate-walk-")) / "empty.sqlite"
 
 
-def setup_module():
-    Ledger.open(sqlite_url(TEMPLATE)).close()
-
-
-def teardown_module():
-    shutil.rmtree(TEMPLATE.parent)
+@functools.cache
+def empty_ledger():
+    """The bytes of a fresh ledger: the migrations take longer than a whole walk."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, "ledger.sqlite")
+        Ledger.open(sqlite_url(path)).close()
+        return path.read_bytes()
 
 
 class Walk(RuleBasedStateMachine):
@@ -36,7 +37,7 @@ class Walk(RuleBasedStateMachine):
     def begin(self):
         self.directory = Path(tempfile.mkdtemp(prefix="pixelgate-walk-"))
         path = self.directory / "ledger.sqlite"
-        shutil.copy(TEMPLATE, path)
+        path.write_bytes(empty_ledger())
         self.ledger = Ledger.open(sqlite_url(path))
         self.desk = Desk(self.ledger)
         for account in ACCOUNTS:
@@ -44,10 +45,13 @@ class Walk(RuleBasedStateMachine):
         self.seen = []
 
     def teardown(self):
-        if hasattr(self, "ledger"):
+        if not hasattr(self, "ledger"):
+            return
+        try:
             for instant_us, write_key, verdict in self.seen:
                 held = standing_at(self.ledger.timeline(write_key), instant_us, 0)
                 assert held.verdict is verdict, (instant_us, write_key, held)
+        finally:
             self.ledger.close()
             shutil.rmtree(self.directory)
 

@@ -52,6 +52,13 @@ def _accounts_and_keys() -> None:
         sa.PrimaryKeyConstraint("write_key", name="pk_keys"),
     )
     op.create_index("ix_keys_account", "keys", ["account"], unique=False)
+    op.create_table(
+        "rulebooks",
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("digest", name="pk_rulebooks"),
+    )
 
 
 def _history() -> None:
