@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from collector.hit import key_of
 from collector.pixel import THEN_CLOSE
-from collector.plain import KEEP, KNOWN_MAX, PLAIN_BYTES_MAX, SPECIAL, PlainHeads
+from collector.plain import JUDGED_MAX, KEEP, KNOWN_MAX, PLAIN_BYTES_MAX, SPECIAL, PlainHeads
 from collector.protocol import _pixel_line
 from collector.reference import Reference
 from tests.collector.http.wire import Wire, pixel
@@ -22,7 +22,10 @@ ROWS = [
     ("chunked", REST + b"transfer-encoding: chunked\r\n\r\n", SPECIAL),
     ("no host", b"HTTP/1.1\r\nHostt: c\r\n\r\n", SPECIAL),
     ("two hosts", REST + b"hOsT: d\r\n\r\n", SPECIAL),
-    ("expect", REST + b"EXPECT: 100-continue\r\n\r\n", SPECIAL),
+    ("expect", REST + b"EXPECT: 100-continue\r\n\r\n", KEEP),  # RFC 9110 section 10.1.1: no content, no 100
+    ("close, and more behind", REST + b"Connection: close\r\n\r\nGET /\r\n\r\n", SPECIAL),
+    ("one more behind, whole", REST + b"\r\nGET / " + REST + b"\r\n", SPECIAL),
+    ("one line too many", REST + b"\r\n\r\n", SPECIAL),
     ("upgrade", REST + b"Connection: upgrade\r\nUpgrade: h2c\r\n\r\n", SPECIAL),
     ("http/1.0", b"HTTP/1.0\r\nHost: c\r\n\r\n", SPECIAL),
     ("more behind", REST + b"\r\nGET / ", SPECIAL),
@@ -49,6 +52,14 @@ def test_what_is_known_is_bounded():
     for n in range(2 * KNOWN_MAX + 1):
         assert plain.judge(REST + b"X: %d\r\n\r\n" % n) == KEEP
         assert len(plain.known) <= KNOWN_MAX
+
+
+def test_who_is_known_is_forgotten_now_and_then_so_that_newcomers_are_learned():
+    plain = PlainHeads()
+    for n in range(KNOWN_MAX + JUDGED_MAX):
+        plain.judge(REST + b"X: %d\r\n\r\n" % n)
+    assert plain.judge(REST + b"X: new\r\n\r\n") == KEEP
+    assert list(plain.known) == [REST + b"X: new\r\n\r\n"]
 
 
 class Read:
