@@ -7,5 +7,6 @@ warehouse/               the protocol, DuckDB, its named queries
 accounts, moments        what a reader may see now; periods
 reports, export, tail    what is shown (I11)
 service                  all verbs on one data directory
+config, errors           what is set, what can go wrong
 server, client           the same over a Unix socket; the client opens the files where nobody listens
 """

@@ -1,6 +1,7 @@
 """The account ledger: who stands where, since when, by whose hand; the one truth that all else can be rebuilt from.
 
 ledger, transaction   the way in: reads, and changes
+entry                 one change on its way in
 book                  what a transaction has loaded and will write
 timeline              what held for a key at an instant (pure): settlement's judge
 keys                  write keys (pure): making, rotating, which of them travel
