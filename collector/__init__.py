@@ -1,16 +1,16 @@
 """Collector: answers hits.
 
-    protocol, connection    the fast path; a connection's order, limits and ends
-    plain                   which heads ask for nothing special
-    reference, app          uvicorn's own protocol behind the fast path; the ASGI app with the reference pixel route
-    limits, wheel           how long and how many; every time-out by one timer
-    group                   this tick's hits: one clock reading, one look at the gate, one write, then the answers
-    gate, outcome           write key -> what becomes of the hit
-    pixel                   the GIF and the prebuilt answers
-    hit, batch              request bytes -> which key; the body of POST /v1/events
-    journal/                where a kept hit lies before it is answered
-    trackers/, refine       a journalled record -> event, by the family of its request
-    addresses, event        proxies and what is kept of an address; the wire format
-    worker, metrics         one process: its socket, its journal, its counters
-    config, errors          what is set, what can go wrong
+protocol, connection    the fast path; a connection's order, limits and ends
+plain                   which heads ask for nothing special
+reference, app          uvicorn's own protocol behind the fast path; the ASGI app with the reference pixel route
+limits, wheel           how long and how many; every time-out by one timer
+group                   this tick's hits: one clock reading, one look at the gate, one write, then the answers
+gate, outcome           write key -> what becomes of the hit
+pixel                   the GIF and the prebuilt answers
+hit, batch              request bytes -> which key; the body of POST /v1/events
+journal/                where a kept hit lies before it is answered
+trackers/, refine       a journalled record -> event, by the family of its request
+addresses, event        proxies and what is kept of an address; the wire format
+worker, metrics         one process: its socket, its journal, its counters
+config, errors          what is set, what can go wrong
 """

@@ -1,22 +1,22 @@
 """Gating: owns the account lifecycle, and tells every worker what holds.
 
-    status, feed            the shared vocabulary, and the change that travels
-    account, stack          an account as policy sees it; the statuses that lie on each other
-    lifecycle               pure: rulebook, account, command and instant in, decision out
-    terms, refusal          what a command needs, and what to tell who lacks it
-    workdays                "within one business day"
-    rulebook                what a rulebook says, as values
-    rulebook_reader, rulebook_lines, rulebook_schema, rulebook_rows, rulebook_check, rulebook_show
-                            reading one: TOML, its lines, its words, its rows, its faults, its tables and diagram
-    policy, shelf           rulebooks by name; the version an account lives under
-    ledger/                 the truth about accounts: history, keys, deadlines, outbox
-    clock, times            the service's clock; times as people write them
-    fence, lead             which workers may still enforce what; the one leader that grants their leases
-    datagram, ledger_feed   what leader and workers say to each other; how a worker's gate is moved
-    service, views          a command from end to end; the documents it answers with
-    api, asgi_call          the same verbs over HTTP, with and without a socket
-    gateway, local_http     the command line's way to them
-    admin                   metrics and health
-    process, serving        the gating process; serving HTTP beside other work
-    datadir, config, errors where things lie, what is set, what can go wrong
+status, feed            the shared vocabulary, and the change that travels
+account, stack          an account as policy sees it; the statuses that lie on each other
+lifecycle               pure: rulebook, account, command and instant in, decision out
+terms, refusal          what a command needs, and what to tell who lacks it
+workdays                "within one business day"
+rulebook                what a rulebook says, as values
+rulebook_reader, rulebook_lines, rulebook_schema, rulebook_rows, rulebook_check, rulebook_show
+                        reading one: TOML, its lines, its words, its rows, its faults, its tables and diagram
+policy, shelf           rulebooks by name; the version an account lives under
+ledger/                 the truth about accounts: history, keys, deadlines, outbox
+clock, times            the service's clock; times as people write them
+fence, lead             which workers may still enforce what; the one leader that grants their leases
+datagram, ledger_feed   what leader and workers say to each other; how a worker's gate is moved
+service, views          a command from end to end; the documents it answers with
+api, asgi_call          the same verbs over HTTP, with and without a socket
+gateway, local_http     the command line's way to them
+admin                   metrics and health
+process, serving        the gating process; serving HTTP beside other work
+datadir, config, errors where things lie, what is set, what can go wrong
 """
