@@ -2,10 +2,11 @@
 
 import errno
 import fcntl
+import functools
 import os
 import resource
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -31,13 +32,19 @@ def journal(directory: Path) -> Iterator[Journal]:
     journal.close()
 
 
-@pytest.fixture
-def file_limit() -> Iterator[None]:
-    """Give back the limit on file sizes and what exceeding it does."""
-    limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    signal.signal(signal.SIGXFSZ, handler)
+def within_file_limits(test: Callable[..., None]) -> Callable[..., None]:
+    """Let a test limit the size of files. Given back before it returns: pytest's own report may go into a file."""
+
+    @functools.wraps(test)
+    def limited(*arguments: object, **named: object) -> None:
+        limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        try:
+            test(*arguments, **named)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+            signal.signal(signal.SIGXFSZ, handler)
+
+    return limited
 
 
 def limit_files_to(size_bytes: int) -> None:
@@ -112,9 +119,8 @@ def test_a_closed_journal_gives_its_spare_space_and_lock_back_and_refuses(direct
 
 
 @pytest.mark.parametrize("kept_bytes", [0, 1, 36, 100, 200])
-def test_a_failed_append_leaves_nothing_and_the_next_one_follows_the_last_good_frame(
-    directory, tmp_path, file_limit, kept_bytes
-):
+@within_file_limits
+def test_a_failed_append_leaves_nothing_and_the_next_one_follows_the_last_good_frame(directory, tmp_path, kept_bytes):
     """DESIGN 5: the kernel takes a part of the frame and refuses the rest; the part is taken back."""
     journal = Journal.create(directory, segment_bytes=8192)
     append(journal, 2)
@@ -130,7 +136,8 @@ def test_a_failed_append_leaves_nothing_and_the_next_one_follows_the_last_good_f
     assert (found.missing, found.torn_bytes, found.corrupt_bytes) == ([], 0, 0)
 
 
-def test_killed_right_after_a_failed_append_the_group_is_not_recovered(directory, tmp_path, file_limit):
+@within_file_limits
+def test_killed_right_after_a_failed_append_the_group_is_not_recovered(directory, tmp_path):
     journal = Journal.create(directory, segment_bytes=8192)
     append(journal, 2)
     limit_files_to(journal._offset + 50)
@@ -145,7 +152,8 @@ def test_killed_right_after_a_failed_append_the_group_is_not_recovered(directory
     assert (found.sequences, found.torn_bytes) == ([1, 2], 0)
 
 
-def test_a_rotation_that_fails_changes_nothing_and_is_tried_again(directory, tmp_path, file_limit):
+@within_file_limits
+def test_a_rotation_that_fails_changes_nothing_and_is_tried_again(directory, tmp_path):
     journal = Journal.create(directory, segment_bytes=SEGMENT_BYTES)
     for _ in range(4):
         append(journal, 2)
@@ -181,7 +189,8 @@ def test_above_its_own_share_a_journal_is_not_ready_then_refuses_and_goes_on_onc
     journal.close()
 
 
-def test_a_journal_that_cannot_be_made_leaves_nothing_behind(directory, file_limit):
+@within_file_limits
+def test_a_journal_that_cannot_be_made_leaves_nothing_behind(directory):
     limit_files_to(100)
     with pytest.raises(JournalFailed):
         Journal.create(directory)
