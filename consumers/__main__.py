@@ -8,18 +8,24 @@ import os
 import sys
 from typing import Final
 
-import uvicorn
 from pydantic import ValidationError
 
 from consumers.config import ConsumerSettings
+from consumers.exposition import ConsumerMetrics
 from consumers.server import application
 from consumers.service import Service
 from gating.datadir import DataDirectory
 from gating.errors import PixelgateError
-from gating.serving import Server, serve_until, stop_event, unix_listener
+from gating.operations import operations, server_of
+from gating.serving import serve_until, stop_event, tcp_listener, unix_listener
 
 DRAIN_SECONDS: Final = 5.0
 """A stop takes what the collectors wrote before they stopped; more waits safely in the journals."""
+
+FOLD_SECONDS: Final = 5.0
+"""Between two looks for counters of workers that are gone."""
+
+METRICS_HOST: Final = "127.0.0.1"
 
 COLLECT_OBJECTS: Final = 500_000
 """Objects before the garbage collector looks. A batch makes some 100,000 that all go by themselves; looking for cycles
@@ -37,7 +43,7 @@ def main() -> int:
     try:
         settings = ConsumerSettings()
         data = DataDirectory.open(settings.data)
-        with data.hold("consumer"):
+        with data.claim("consumer"):
             asyncio.run(_serve(data, settings))
     except ValidationError as error:
         fault = error.errors()[0]
@@ -50,31 +56,41 @@ def main() -> int:
 
 
 async def _serve(data: DataDirectory, settings: ConsumerSettings) -> None:
-    """The loop and the socket beside each other; when either ends, the other is stopped, then the warehouse closed."""
+    """The loop and its doors beside each other; when either ends, the other is stopped, then the warehouse closed."""
     stopped = stop_event()
+    # Bound before the warehouse is opened: a port that is taken ends this at once.
+    port = tcp_listener(METRICS_HOST, settings.metrics_port) if settings.metrics_port else None
     service = Service(data, settings.addresses())
     try:
-        server = Server(
-            uvicorn.Config(
-                application(service),
-                log_config=None,
-                log_level="warning",
-                access_log=False,
-                lifespan="off",
-                timeout_graceful_shutdown=5,  # a tail never ends by itself
-            )
-        )
+        doors = [(server_of(application(service)), unix_listener(data.consumer_socket))]
+        if port is not None:
+            metrics = operations(ConsumerMetrics(service), not_ready=lambda: not_ready(service))
+            doors.append((server_of(metrics), port))
         looping = asyncio.create_task(service.loop.run())
         looping.add_done_callback(lambda _: stopped.set())
+        folding = asyncio.create_task(_fold_now_and_then(service))
         try:
-            await serve_until(stopped, [(server, unix_listener(data.consumer_socket))])
+            await serve_until(stopped, doors)
         finally:
+            folding.cancel()
             service.loop.stop()
             await looping
             await service.loop.drain(DRAIN_SECONDS)
+            await service.fold_counters()
     finally:
         data.consumer_socket.unlink(missing_ok=True)
         await service.close()
+
+
+def not_ready(service: Service) -> list[str]:
+    """Why it takes no events at present; empty when it does."""
+    return [service.loop.trouble] if service.loop.trouble else []
+
+
+async def _fold_now_and_then(service: Service) -> None:
+    while True:
+        await service.fold_counters()
+        await asyncio.sleep(FOLD_SECONDS)
 
 
 if __name__ == "__main__":

@@ -4,35 +4,29 @@ DuckDB lets one process hold the warehouse. Where a consumer runs it is asked ov
 process takes the role for as long as the question lasts. Callers cannot tell the difference but by the time it takes.
 """
 
-import asyncio
 import base64
 import hashlib
-import http.client
-import os
-import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import quote, urlencode
 
-import orjson
-
-from consumers.accounts import Accounts
-from consumers.config import ConsumerSettings
 from consumers.errors import ExportFailed
-from consumers.export import CHUNK_BYTES, Format, whole_file
+from consumers.export import CHUNK_BYTES, EVENTS_HEADER, Format, whole_file
 from consumers.moments import period_of
-from consumers.server import EVENTS_HEADER
-from consumers.service import Service
-from consumers.tail import POLL_SECONDS, Filter, Tail
 from consumers.warehouse.protocol import Audience
-from gating.clock import Clock
 from gating.datadir import DataDirectory
-from gating.errors import DataDirectoryInUse, PixelgateError, Unreachable
-from gating.ledger import Ledger, sqlite_url
-from gating.local_http import RemoteError
+from gating.errors import DataDirectoryInUse, Unreachable
+from gating.local_http import Answer, LocalClient, NobodyListens
 from gating.status import Verdict
+
+if TYPE_CHECKING:  # what reads the files by itself is loaded where nobody can be asked: half a second
+    from collector.addresses import Addresses
+    from consumers.accounts import Accounts
+    from consumers.config import ConsumerSettings
+    from consumers.service import Service
+    from consumers.tail import Tail
 
 START_SECONDS: Final = 10.0
 """How long a consumer that holds its role but does not listen yet (it opens a large warehouse) is waited for."""
@@ -46,11 +40,15 @@ T = TypeVar("T")
 
 class ConsumerClient:
     """The consumer's verbs on one data directory, blocking. Every method raises what `service.py` raises,
-    or the RemoteError that carries it."""
+    or the RemoteError that carries it.
 
-    def __init__(self, data: DataDirectory, settings: ConsumerSettings) -> None:
+    settings: or how to read them, which is done only where this process has to read the files by itself.
+    """
+
+    def __init__(self, data: DataDirectory, settings: "ConsumerSettings | Callable[[], ConsumerSettings]") -> None:
         self._data = data
         self._settings = settings
+        self._consumer = LocalClient(data.consumer_socket, "consumer", ANSWER_SECONDS)
 
     def report(
         self,
@@ -65,10 +63,10 @@ class ConsumerClient:
         period = period_of(from_, to)
         question = _question(f"{_account(account)}/report", audience, from_, to, settled)
 
-        async def local(service: Service) -> dict[str, Any]:
+        async def local(service: "Service") -> dict[str, Any]:
             return await service.report(account, audience, period)
 
-        return self._ask(lambda connection: _json(connection, question), local, settled)
+        return self._ask(lambda: self._consumer.ask("GET", question), local, settled)
 
     def export(
         self,
@@ -86,11 +84,11 @@ class ConsumerClient:
         period = period_of(from_, to)
         question = _question(f"{_account(account)}/export", audience, from_, to, settled, format=format_.value)
 
-        def remote(connection: http.client.HTTPConnection) -> tuple[int, str]:
-            with whole_file(target) as temporary:
-                return _download(connection, question, temporary, target, progress)
+        def remote() -> tuple[int, str]:
+            with self._consumer.stream("GET", question) as answer, whole_file(target) as temporary:
+                return _download(answer, temporary, target, progress)
 
-        async def local(service: Service) -> tuple[int, str]:
+        async def local(service: "Service") -> tuple[int, str]:
             exported = await service.export(account, audience, period, format_, target)
             return exported.events, exported.sha256
 
@@ -100,15 +98,15 @@ class ConsumerClient:
     def sums(self, settled: float | None = None) -> dict[str, Any]:
         """What the warehouse holds, journal by journal; for `verify`."""
         question = "/v1/sums" + ("" if settled is None else f"?settled={settled}")
-        return self._ask(lambda connection: _json(connection, question), lambda service: service.sums(), settled)
+        return self._ask(lambda: self._consumer.ask("GET", question), lambda service: service.sums(), settled)
 
     def status(self) -> dict[str, Any] | None:
         """What the consumer that runs here tells of itself; None where none does."""
-        connection = _connect(self._data.consumer_socket)
-        if connection is None:
+        try:
+            status: dict[str, Any] = self._consumer.ask("GET", "/v1/status")
+        except NobodyListens:
             return None
-        with connection:
-            return _json(connection.http, "/v1/status")
+        return status
 
     def tail(
         self, account: str | None = None, *, verdict: Verdict | None = None, audience: Audience = Audience.OPERATOR
@@ -117,45 +115,59 @@ class ConsumerClient:
 
         Raises NotFound, AccessDenied at once; AccessDenied later too, when an account loses its access.
         """
+        from consumers.accounts import Accounts
+        from consumers.tail import Filter, Tail
+        from gating.clock import Clock
+        from gating.ledger import Ledger, sqlite_url
+
         clock = Clock()
         accounts = Accounts(lambda: Ledger.open_reading(sqlite_url(self._data.ledger)), clock.now_us)
-        tail = Tail(self._data.journals, self._settings.addresses(), Filter(account, verdict, audience), accounts.view)
+        tail = Tail(self._data.journals, self._addresses(), Filter(account, verdict, audience), accounts.view)
         return _followed(tail, accounts)
 
-    def _ask(
-        self,
-        remote: Callable[[http.client.HTTPConnection], T],
-        local: Callable[[Service], Awaitable[T]],
-        settled: float | None,
-    ) -> T:
+    def _addresses(self) -> "Addresses":
+        settings = self._settings() if callable(self._settings) else self._settings
+        return settings.addresses()
+
+    def _ask(self, remote: Callable[[], T], local: "Callable[[Service], Awaitable[T]]", settled: float | None) -> T:
         """Ask the consumer that listens, or be it; whichever comes first, since one may start or stop just now."""
         until = time.monotonic() + START_SECONDS
         while True:
-            if (connection := _connect(self._data.consumer_socket)) is not None:
-                with connection:
-                    return remote(connection.http)
             try:
-                with self._data.hold("consumer"):
-                    return asyncio.run(self._alone(local, settled))
-            except DataDirectoryInUse:
-                if time.monotonic() > until:
-                    raise Unreachable(
-                        f"a consumer holds {self._data.root} but does not answer at {self._data.consumer_socket}; "
-                        "see its log, or stop it"
-                    ) from None
+                return remote()
+            except NobodyListens:
+                try:
+                    if not self._data.is_claimed("consumer"):
+                        with self._data.hold("consumer"):
+                            return self._alone(local, settled)
+                except DataDirectoryInUse:
+                    if time.monotonic() > until:
+                        raise Unreachable(
+                            f"a consumer holds {self._data.root} but does not answer at {self._data.consumer_socket}; "
+                            "see its log, or stop it"
+                        ) from None
             time.sleep(RETRY_SECONDS)
 
-    async def _alone(self, local: Callable[[Service], Awaitable[T]], settled: float | None) -> T:
-        service = Service(self._data, self._settings.addresses())
-        try:
-            if settled is not None:
-                await service.loop.settle_alone(settled)
-            return await local(service)
-        finally:
-            await service.close()
+    def _alone(self, local: "Callable[[Service], Awaitable[T]]", settled: float | None) -> T:
+        import asyncio
+
+        from consumers.service import Service
+
+        async def answered() -> T:
+            service = Service(self._data, self._addresses())
+            try:
+                if settled is not None:
+                    await service.loop.settle_alone(settled)
+                return await local(service)
+            finally:
+                await service.close()
+
+        return asyncio.run(answered())
 
 
-def _followed(tail: Tail, accounts: Accounts) -> Iterator[dict[str, Any]]:
+def _followed(tail: "Tail", accounts: "Accounts") -> Iterator[dict[str, Any]]:
+    from consumers.tail import POLL_SECONDS
+
     try:
         while True:
             yield from tail.poll()
@@ -163,36 +175,6 @@ def _followed(tail: Tail, accounts: Accounts) -> Iterator[dict[str, Any]]:
     finally:
         tail.close()
         accounts.close()
-
-
-class _Connection:
-    """One HTTP connection over a connected Unix socket."""
-
-    def __init__(self, connected: socket.socket) -> None:
-        self.http = http.client.HTTPConnection("pixelgate")
-        self.http.sock = connected
-
-    def __enter__(self) -> "_Connection":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.http.close()
-
-
-def _connect(path: Path) -> _Connection | None:
-    """Connect to the socket; None where nobody listens. A path may be longer than a Unix address (unix(7))."""
-    connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            connected.connect(f"/proc/self/fd/{directory}/{path.name}")
-        finally:
-            os.close(directory)
-    except (FileNotFoundError, ConnectionRefusedError):
-        connected.close()
-        return None
-    connected.settimeout(ANSWER_SECONDS)
-    return _Connection(connected)
 
 
 def _account(account: str) -> str:
@@ -212,53 +194,25 @@ def _question(
     return f"{path}?{urlencode({name: value for name, value in asked.items() if value is not None})}"
 
 
-def _get(connection: http.client.HTTPConnection, question: str) -> http.client.HTTPResponse:
-    """Ask; raises the problem that was answered, or Unreachable."""
-    try:
-        connection.request("GET", question)
-        response = connection.getresponse()
-        if response.status != http.HTTPStatus.OK:
-            raise problem_of(response.read())
-    except (OSError, http.client.HTTPException) as error:
-        raise Unreachable(f"the consumer did not answer: {error}; see its log") from error
-    return response
-
-
-def _json(connection: http.client.HTTPConnection, question: str) -> dict[str, Any]:
-    answer: dict[str, Any] = orjson.loads(_get(connection, question).read())
-    return answer
-
-
-def _download(
-    connection: http.client.HTTPConnection, question: str, temporary: Path, target: Path, progress: Progress | None
-) -> tuple[int, str]:
+def _download(answer: Answer, temporary: Path, target: Path, progress: Progress | None) -> tuple[int, str]:
     """Fetch an export into `temporary`; returns its events and digest, once both agree with what was announced."""
-    response = _get(connection, question)
-    total, done = int(response.headers["Content-Length"]), 0
+    total, done = int(answer.headers["Content-Length"]), 0
     digest = hashlib.sha256()
     with temporary.open("wb") as file:
-        while chunk := _read(response, target):
+        while chunk := _read(answer, target):
             file.write(chunk)
             digest.update(chunk)
             done += len(chunk)
             if progress:
                 progress(done, total)
-    announced = response.headers["Repr-Digest"].removeprefix("sha-256=:").removesuffix(":")
+    announced = answer.headers["Repr-Digest"].removeprefix("sha-256=:").removesuffix(":")
     if base64.b64encode(digest.digest()).decode() != announced:
         raise ExportFailed(target, EOFError("it broke off; the account may have lost its access meanwhile"))
-    return int(response.headers[EVENTS_HEADER]), digest.hexdigest()
+    return int(answer.headers[EVENTS_HEADER]), digest.hexdigest()
 
 
-def _read(response: http.client.HTTPResponse, target: Path) -> bytes:
+def _read(answer: Answer, target: Path) -> bytes:
     try:
-        return response.read(CHUNK_BYTES)
-    except (OSError, http.client.HTTPException) as error:
+        return answer.read(CHUNK_BYTES)
+    except Unreachable as error:
         raise ExportFailed(target, error) from error
-
-
-def problem_of(body: bytes) -> PixelgateError:
-    """The error that a problem document words, with its exit code, status and code."""
-    try:
-        return RemoteError(orjson.loads(body))
-    except (ValueError, AttributeError):
-        return Unreachable("the consumer answered with an error of its own; see its log")

@@ -65,7 +65,7 @@ def collector_roles(directory: DataDirectory, plan: Plan) -> list[Role]:
 
 def all_roles(directory: DataDirectory, plan: Plan) -> list[Role]:
     """The workers stop first: the consumer then finds all they wrote, and gating is there to the end."""
-    data = {"data": directory.root}
+    data = {"data": directory.root, "metrics_port": 0}  # that port is for a role run alone
     admin = {**data, "admin_host": plan.admin_host, "admin_port": plan.admin_port}
     return [
         *collector_roles(directory, plan),
@@ -104,14 +104,29 @@ def run_everything(directory: DataDirectory, plan: Plan) -> None:
             live.say("stopping: hits that were read are answered, what is journalled goes to the warehouse")
 
 
-def run_collector(directory: DataDirectory, plan: Plan) -> None:
-    """Run the collector's workers alone until told to stop; they serve with no other role up."""
+def run_collector(directory: DataDirectory, plan: Plan, metrics: int = 0) -> None:
+    """Run the collector's workers alone until told to stop; they serve with no other role up.
+
+    metrics: the port for /metrics and health, 0 for none.
+    """
+    from deploy.metrics_port import HOST, Workers, metrics_port  # loads a web framework: not for `run`
+
     plan = settle_ports(plan)
-    with Signals({*STOP, signal.SIGCHLD}) as signals, Supervisor(collector_roles(directory, plan), say) as supervisor:
+    if metrics:
+        demand_free(HOST, metrics, "--metrics-port")
+    workers = Workers(directory, plan.workers)
+    with (
+        Signals({*STOP, signal.SIGCHLD}) as signals,
+        Supervisor(collector_roles(directory, plan), say) as supervisor,
+        metrics_port(directory, workers, metrics),
+    ):
         supervisor.start()
         if wait_until(lambda: workers_ready(directory, plan, supervisor), signals, supervisor):
+            workers.note(supervisor.pids)
             print(f"collector  {url_of(plan.host, plan.port)}  {plan.workers} workers", flush=True)
-            supervisor.run(signals, LIVE_SECONDS, lambda: None)
+            if metrics:
+                print(f"metrics    {url_of(HOST, metrics)}/metrics", flush=True)
+            supervisor.run(signals, LIVE_SECONDS, lambda: workers.note(supervisor.pids))
 
 
 def settle_ports(plan: Plan) -> Plan:
@@ -133,9 +148,7 @@ def await_orphans(directory: DataDirectory) -> None:
     while any(journal.live for journal in journals(directory.journals)) and time.monotonic() < until:
         time.sleep(POLL_SECONDS)
     for role in ("gating", "consumer"):
-        while directory.is_held(role) and time.monotonic() < until:
-            time.sleep(POLL_SECONDS)
-        with directory.hold(role):
+        with directory.claim(role, max(until - time.monotonic(), 0.0)):
             pass
 
 

@@ -7,7 +7,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +18,10 @@ FORMAT_VERSION: Final = 1
 
 HOLD_SECONDS: Final = 0.5
 """How long a role that is taken is asked for again: `is_held` takes its lock for an instant to find out."""
+
+CLAIM_SUFFIX: Final = ".next"
+CLAIM_SECONDS: Final = 5.0
+"""How long a role is waited for that a command line holds for the moment of one command."""
 
 
 class DataDirectory:
@@ -82,14 +86,30 @@ class DataDirectory:
         temporary.rename(self.version_file)
 
     @contextmanager
-    def hold(self, role: str) -> Iterator[None]:
+    def claim(self, role: str, wait_seconds: float = CLAIM_SECONDS) -> Iterator[None]:
+        """Hold a role for long, ahead of those who want it for a moment only: they ask `is_claimed` first.
+
+        Without that, a command line that leads for one command after the other could keep a process from ever starting.
+        Raises DataDirectoryInUse when somebody holds it for longer than `wait_seconds`.
+        """
+        with ExitStack() as holding:
+            with self.hold(role + CLAIM_SUFFIX, wait_seconds):
+                holding.enter_context(self.hold(role, wait_seconds))
+            yield
+
+    def is_claimed(self, role: str) -> bool:
+        """Tell whether somebody waits for the role to hold it for long."""
+        return self.is_held(role + CLAIM_SUFFIX)
+
+    @contextmanager
+    def hold(self, role: str, wait_seconds: float = HOLD_SECONDS) -> Iterator[None]:
         """Hold a role (`run`, `gating`, `consumer`) for as long as the block runs; the kernel frees it at any death.
 
         Raises DataDirectoryInUse, naming the holder's process id, when another process holds it.
         """
         descriptor = os.open(self.locks / role, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            if not _lock_within(descriptor, HOLD_SECONDS):
+            if not _lock_within(descriptor, wait_seconds):
                 holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip() or "unknown"
                 raise DataDirectoryInUse(
                     f"data directory {self.root} is in use: process {holder} holds the role {role!r}; "

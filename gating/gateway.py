@@ -1,7 +1,8 @@
 """Gateway: the command line's way to the ledger - through the gating process where one runs, else by leading itself.
 
-Both ways have the same verbs and give the contract's documents. A command line that leads by itself grants no leases:
-a flip then waits until the leases of living workers are over, at most 3.2 s, and for nothing where none lives.
+Both ways have the same verbs and give the contract's documents. A command line that leads by itself answers the
+workers' reports while it waits: a flip waits for those that live and stay silent, at most a lease, and for nobody where
+none lives.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ from typing import Any, Final, Self
 from urllib.parse import quote, urlencode
 
 from gating.datadir import DataDirectory
-from gating.errors import DataDirectoryInUse
+from gating.errors import DataDirectoryInUse, Unreachable
 from gating.local_http import LocalClient, NobodyListens, RemoteError
 from gating.status import Role
 
@@ -130,7 +131,10 @@ class Gateway:
             try:
                 if self._directory.is_held("gating"):
                     return self._client.ask(method, path, body, more_seconds=waiting)
-                return asyncio.run(self._lead(method, path, body))
+                if not self._directory.is_claimed("gating"):
+                    return asyncio.run(self._lead(method, path, body))
+                if time.monotonic() > deadline:
+                    raise Unreachable("a gating process waits to start, and does not; see its log")
             except (NobodyListens, DataDirectoryInUse):  # nothing was sent, or nothing begun
                 if time.monotonic() > deadline:
                     raise

@@ -9,8 +9,6 @@ import contextlib
 import logging
 import secrets
 import socket
-import time
-from collections.abc import Iterator
 from types import TracebackType
 from typing import Final, Self
 
@@ -23,7 +21,7 @@ from gating.api import make_api
 from gating.clock import Clock, boot_ns
 from gating.config import GatingSettings
 from gating.datadir import DataDirectory
-from gating.errors import DataDirectoryInUse, PixelgateError
+from gating.errors import PixelgateError
 from gating.lead import Lead
 from gating.ledger import CHANGE, Ledger, Term, sqlite_url
 from gating.service import Service
@@ -34,29 +32,8 @@ TERM_RENEW_SECONDS: Final = 2.0
 """A term outlives four renewals that fail; each is one commit, about a millisecond."""
 SWEEP_SECONDS: Final = 0.5
 """How late a deadline is made durable; the gates enforced it at its moment."""
-ROLE_WAIT_SECONDS: Final = 5.0
-ROLE_RETRY_SECONDS: Final = 0.02
 
 _log = logging.getLogger("pixelgate.gating")
-
-
-@contextlib.contextmanager
-def waiting_for_role(directory: DataDirectory) -> Iterator[None]:
-    """Hold the role `gating`, as soon as a command line that leads for one command lets go of it.
-
-    Raises DataDirectoryInUse where somebody holds it for longer: a gating process.
-    """
-    deadline = time.monotonic() + ROLE_WAIT_SECONDS
-    with contextlib.ExitStack() as holding:
-        while True:
-            try:
-                holding.enter_context(directory.hold("gating"))
-                break
-            except DataDirectoryInUse:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(ROLE_RETRY_SECONDS)
-        yield
 
 
 class Leading:
@@ -117,7 +94,7 @@ class Leading:
 async def run(settings: GatingSettings) -> None:
     """Serve until SIGTERM or SIGINT."""
     directory = DataDirectory.open(settings.data)
-    with waiting_for_role(directory), Leading(directory) as leading:
+    with directory.claim("gating"), Leading(directory) as leading:
         doors = [_door(leading.api, unix_listener(directory.gating_socket))]
         if settings.admin_port:
             listener = tcp_listener(settings.admin_host, settings.admin_port)

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -113,3 +114,26 @@ def test_a_stop_is_clean(directory, tmp_path):
         assert process.stop() == 0
         assert not directory.gating_socket.exists()
         assert process.log == ""
+
+
+def test_command_lines_that_lead_one_after_the_other_do_not_keep_the_gating_process_from_starting(directory, tmp_path):
+    Gateway.open(directory).create_account("shop", rulebook="default")
+    stopping = threading.Event()
+
+    def flip_without_pause():
+        while not stopping.is_set():
+            for command in ("pause", "resume"):
+                Gateway.open(directory).do("shop", command)
+
+    operators = [threading.Thread(target=flip_without_pause) for _ in range(2)]
+    for operator in operators:
+        operator.start()
+    try:
+        with gating(directory.root, tmp_path / "log") as process:
+            assert process.must_live()
+            assert answers(directory.gating_socket)
+            stopping.set()
+            for operator in operators:
+                operator.join()
+    finally:
+        stopping.set()
