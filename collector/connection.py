@@ -230,12 +230,12 @@ class Connection(asyncio.Protocol):
         self.transport = transport  # type: ignore[assignment]
         peer = transport.get_extra_info("peername")
         self._peer = peer[0].encode("ascii", "replace")[:_PEER_BYTES_MAX] if type(peer) is tuple else b""
-        connections = self._state.connections
-        self._since = self._wheel.turn
-        if len(connections) >= self._limits.crowded_from:
+        connections, wheel, limits = self._state.connections, self._wheel, self._limits
+        self._since = wheel.turn
+        if len(connections) >= limits.crowded_from:
             self._make_room()
         connections.add(self)  # type: ignore[arg-type]  # of what stands there, uvicorn calls `shutdown` alone
-        self._wheel.put(self, self._deadline())
+        wheel.board(self, limits.idle_seconds if self._phase == OPEN else limits.linger_seconds)
 
     def _make_room(self) -> None:
         """Close the longest idle; where that is not enough, turn this one away."""

@@ -79,3 +79,14 @@ class FrameInvalid(CollectorError):
     """Bytes that no journal wrote where they stand; readers take them as damage."""
 
     code = "frame_invalid"
+
+
+class TotalDamaged(CollectorError):
+    """The file that holds the counts of workers that are gone does not read: restore it, or those counts are lost."""
+
+    code: ClassVar[str] = "total_damaged"
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} does not read: restore it from a backup, or remove it and lose the counts of workers that are gone"
+        )

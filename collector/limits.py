@@ -3,7 +3,7 @@
 Read by the protocol; made once a worker from its settings and handed in, so that a test can be short of time.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from collector.wheel import AHEAD_MAX
 
@@ -20,13 +20,11 @@ class Limits:
     linger_seconds: int = 2  # after a refusal, to read what is still on its way: nginx's lingering_timeout is 5
     refused_max: int = 256  # connections beyond the cap that wait for their 503; beyond that they are cut off
 
+    crowded_from: int = field(init=False)  # from this many connections on, the longest idle make room for new ones
+
     def __post_init__(self) -> None:
         """Raise ValueError where two limits contradict each other."""
+        object.__setattr__(self, "crowded_from", self.connections_max - self.connections_max // 20)
         longest = max(self.idle_seconds, self.head_seconds, self.body_seconds, self.stall_seconds, self.linger_seconds)
         if longest >= AHEAD_MAX:
             raise ValueError(f"a limit of {longest} s is beyond the wheel's {AHEAD_MAX}")
-
-    @property
-    def crowded_from(self) -> int:
-        """From this many connections on, the longest idle make room for new ones."""
-        return self.connections_max - self.connections_max // 20

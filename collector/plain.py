@@ -8,6 +8,7 @@ known, 0.6 us for llhttp alone, 1.6 us for a judgement; with a callback a header
 Called by protocol.py for each chunk. Must not guess: what llhttp or the reference app could treat otherwise is special.
 """
 
+import re
 from itertools import count
 from types import SimpleNamespace
 from typing import Final
@@ -28,6 +29,7 @@ if PLAIN_BYTES_MAX + TARGET_BYTES_MAX > HEAD_BYTES_MAX:  # not `assert`: python 
     raise ValueError("a plain head with the longest target must be within a head's limit")
 
 _BEFORE: Final = b"GET / "
+_hosts = re.compile(rb"\n[Hh][Oo][Ss][Tt]:").findall  # 0.1 us less than a lower-case copy and its count()
 _LINES_MAX: Final = HEADERS_MAX + 2  # the version's and the empty one
 
 
@@ -66,8 +68,7 @@ class PlainHeads:
             return SPECIAL
         # RFC 9112 section 3.2: exactly one Host. A name stands at the start of a line and is not case-sensitive; llhttp
         # takes no space before its colon. The reference path counts headers and Hosts too, and says what is wrong.
-        lowered = rest.lower()
-        if lowered.count(b"\nhost:") != 1 or lowered.count(b"\n") > _LINES_MAX or rest[-5:-4] == b"\n":
+        if len(_hosts(rest)) != 1 or rest.count(b"\n") > _LINES_MAX or rest[-5:-4] == b"\n":
             return SPECIAL
         kind = self._parse(rest)
         if kind != SPECIAL:

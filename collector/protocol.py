@@ -20,51 +20,23 @@ from collector.pixel import HEAD_ONLY, THEN_CLOSE, PixelAnswers
 from collector.plain import PlainHeads
 from collector.wheel import Wheel
 
-# Origin-form, unescaped, of printable ASCII without "#": the targets llhttp takes as they are and that uvicorn's URL
-# parser and `hit.key_of` read without decoding. The tests hold it to all three.
+# A pixel's request line up to the space behind its target. What llhttp and uvicorn's URL parser take as it stands is
+# printable ASCII without "#": of a line of such bytes the table below changes nothing. All of it in the expression cost
+# 0.1 us more, a fifth of the line's time. The tests hold the two to llhttp, to the URL parser and to `hit.key_of`.
 _pixel_line = re.compile(
-    rb"(?:GET|POST|HEAD) /p/([A-Za-z0-9_-]{1,%d})\.gif(?:\?[!-\"$-~]{0,%d})? "
+    rb"(?:GET|POST|HEAD) /p/([A-Za-z0-9_-]{1,%d})\.gif(?:\?[^ ]{0,%d})? "
     % (WRITE_KEY_BYTES_MAX, TARGET_BYTES_MAX - WRITE_KEY_BYTES_MAX - len(b"/p/.gif?"))
 ).match
+_as_it_stands: Final = bytes(byte if 0x20 <= byte < 0x7F and byte != ord("#") else byte ^ 1 for byte in range(256))
 _H: Final = ord("H")
 
 
 class PixelProtocol(Connection):
-    """One connection. Of no use by itself: `protocol_class` binds a worker's collaborators to it."""
+    """One connection. Of no use by itself: `protocol_class` adds a worker's fast path."""
 
     __slots__ = ("_answer_kind",)
     _answers: ClassVar[PixelAnswers]
-    _group: ClassVar[Group]
-    _plain: ClassVar[PlainHeads]
-
-    def data_received(self, chunk: bytes) -> None:
-        """Take one plain pixel into the tick's group; hand everything else over."""
-        if not self._stage:
-            found = _pixel_line(chunk)
-            if found is not None:
-                rest = chunk[found.end() :]
-                kind = self._plain.known.get(rest)
-                if kind is None:
-                    kind = self._plain.judge(rest)
-                if kind >= 0:
-                    self._answer_kind = kind if chunk[0] != _H else kind | HEAD_ONLY
-                    self._stage = PENDING
-                    self._group.add(self, found[1], self._peer, chunk)
-                    return
-        self._receive(chunk)
-
-    def committed(self, kept: bool) -> None:
-        """Answer the pending hit: its tick has ended."""
-        if not kept or not self._is_simple or self._answer_kind >= THEN_CLOSE:
-            self._finish(kept)
-            return
-        self._stage = FREE
-        self._since = self._wheel.turn
-        state, answers = self._state, self._answers
-        state.total_requests += 1
-        if answers.made_from is not state.default_headers:
-            answers.remake(state)
-        self.transport.write(answers.kept[self._answer_kind])  # may call pause_writing, so it comes last
+    _answer_kind: int
 
     def _finish(self, kept: bool) -> None:
         """Answer a hit that has something else to it: a 503, a connection that ends, or bytes held back."""
@@ -88,15 +60,47 @@ class PixelProtocol(Connection):
 def protocol_class(
     *, group: Group, counters: Counters, wheel: Wheel, limits: Limits | None = None
 ) -> type[PixelProtocol]:
-    """One worker's protocol, for uvicorn's `http=`: its connections share these, and nothing with another worker."""
+    """One worker's protocol, for uvicorn's `http=`: its connections share these, and nothing with another worker.
+
+    The fast path stands in here because a name of the function around it costs 4 ns, an attribute of the class 35.
+    """
+    plain, answers = PlainHeads(), PixelAnswers()
+    known_as, judge, join_tick = plain.known.get, plain.judge, group.add
 
     class WorkerProtocol(PixelProtocol):
         __slots__ = ()
-        _answers = PixelAnswers()
+        _answers = answers
         _counters = counters
-        _group = group
         _limits = limits or Limits()
-        _plain = PlainHeads()
         _wheel = wheel
+
+        def data_received(self, chunk: bytes) -> None:
+            """Take one plain pixel into the tick's group; hand everything else over."""
+            if not self._stage:
+                found = _pixel_line(chunk)
+                if found is not None and (line := found[0]).translate(_as_it_stands) == line:
+                    rest = chunk[len(line) :]
+                    kind = known_as(rest)
+                    if kind is None:
+                        kind = judge(rest)
+                    if kind >= 0:
+                        self._answer_kind = kind if chunk[0] != _H else kind | HEAD_ONLY
+                        self._stage = PENDING
+                        join_tick(self, found[1], self._peer, chunk)
+                        return
+            self._receive(chunk)
+
+        def committed(self, kept: bool) -> None:
+            """Answer the pending hit: its tick has ended."""
+            if not kept or not self._is_simple or self._answer_kind >= THEN_CLOSE:
+                self._finish(kept)
+                return
+            self._stage = FREE
+            self._since = wheel.turn
+            state = self._state
+            state.total_requests += 1
+            if answers.made_from is not state.default_headers:
+                answers.remake(state)
+            self.transport.write(answers.kept[self._answer_kind])  # may call pause_writing, so it comes last
 
     return WorkerProtocol

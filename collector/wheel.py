@@ -54,6 +54,11 @@ class Wheel:
         self.start()
         self.advance()
 
+    def board(self, passenger: Passenger, seconds: int) -> None:
+        """Visit a passenger that is not on the wheel once that many seconds, below AHEAD_MAX, have surely passed."""
+        passenger.slot = slot = (self.turn + seconds + 1) % SLOTS
+        self._slots[slot].add(passenger)
+
     def put(self, passenger: Passenger, turn: int) -> None:
         """Visit the passenger at `turn`, and no longer at the turn asked for before."""
         if passenger.slot >= 0:

@@ -8,5 +8,6 @@ accounts, moments        what a reader may see now; periods
 reports, export, tail    what is shown (I11)
 service                  all verbs on one data directory
 config, errors           what is set, what can go wrong
+exposition               what it has done and owes, as metrics
 server, client           the same over a Unix socket; the client opens the files where nobody listens
 """

@@ -6,12 +6,13 @@ even before the gating service has recorded it.
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 from consumers.warehouse.protocol import Audience, View
 from gating.ledger import Ledger
 from gating.ledger.rows import AccountRow
-from gating.ledger.timeline import Timeline
-from gating.lifecycle import due
+from gating.ledger.timeline import Change, Timeline
+from gating.lifecycle import due, standing
 from gating.shelf import Shelf
 from gating.status import Access, Status
 
@@ -38,8 +39,19 @@ class Accounts:
         self._opened().await_writers()
 
     def timeline(self, write_key: str) -> Timeline | None:
-        """Return a write key's whole life; None for a key that no account has. Raises Unreachable."""
-        return self._opened().timeline(write_key)
+        """Return a write key's whole life up to now, deadlines included that have come and nobody has recorded yet.
+
+        None for a key that no account has. Raises Unreachable, and RulebookInvalid where the account's is lost.
+        """
+        ledger = self._opened()
+        account = ledger.account_of_key(write_key)
+        if account is None:
+            return None
+        row = ledger.account(account)  # first: what is recorded meanwhile is then met in the history
+        timeline = ledger.timeline(write_key)
+        if timeline is None or timeline.changes[-1].version > row.version:
+            return timeline  # whoever recorded that has recorded the deadlines before it
+        return replace(timeline, changes=(*timeline.changes, *self._passed(row)))
 
     def is_final(self, account: str) -> bool:
         """Tell whether the account is DELETED: its tombstone stays, its data does not (I8). Raises Unreachable."""
@@ -50,6 +62,19 @@ class Accounts:
         if self._ledger is not None:
             self._ledger.close()
             self._ledger = self._shelf = None
+
+    def _passed(self, row: AccountRow) -> list[Change]:
+        """Deadlines that have come and are not recorded. They go by the newest version: whatever is recorded or reveals
+        hidden events later has a higher one."""
+        deadline = row.account.deadline
+        if deadline is None or deadline.at_us > self._now_us():
+            return []
+        policy = self._rulebooks().of(row.account)
+        changes = []
+        for decision in due(policy, row.account, self._now_us()):
+            stands = standing(policy, decision.account)
+            changes.append(Change(row.version, decision.at_us, stands.verdict, stands.until_us, stands.then))
+        return changes
 
     def _access(self, row: AccountRow) -> Access:
         deadline = row.account.deadline

@@ -22,6 +22,9 @@ class ConsumerSettings(BaseSettings):
     trusted_proxies: str = Field(
         default="", description="addresses and networks whose X-Forwarded-For is believed, separated by commas"
     )
+    metrics_port: int = Field(
+        default=0, ge=0, le=65535, description="port for /metrics and health of a role run alone, on 127.0.0.1; 0: none"
+    )
 
     def addresses(self) -> Addresses:
         """The address policy. Raises QuestionInvalid for a proxy that is no address or network."""

@@ -79,7 +79,8 @@ class ExportFailed(ConsumerError):
     code = "export_failed"
 
     def __init__(self, path: Path, cause: BaseException) -> None:
-        super().__init__(f"export to {path} failed, nothing was written: {cause}")
+        why = cause.strerror if isinstance(cause, OSError) and cause.strerror else cause
+        super().__init__(f"export to {path} failed, nothing was written: {why}")
 
 
 class QuestionInvalid(ConsumerError):

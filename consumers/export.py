@@ -25,6 +25,9 @@ from consumers.reports import check_access
 from consumers.warehouse.protocol import Period, View, WarehouseReader
 
 CHUNK_BYTES: Final = 256 * 1024
+EVENTS_HEADER: Final = "Pixelgate-Events"
+"""How many events follow, told ahead of an export over the socket."""
+
 FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
 """A spreadsheet takes a cell that starts so for a formula (OWASP, CSV injection): such cells get a leading quote."""
 

@@ -46,6 +46,7 @@ class Loop:
         self._progress = asyncio.Condition()
         self._stopping = asyncio.Event()
         self._settle_at = 0.0
+        self.trouble = ""  # why the last step failed; empty when it did not
 
     async def run(self) -> None:
         """Go on until `stop()`; raises the last error when ATTEMPTS_MAX in a row have failed."""
@@ -53,11 +54,11 @@ class Loop:
         while not self._stopping.is_set():
             try:
                 events = await self.step(POLL_SECONDS)
-                failures = 0
+                failures, self.trouble = 0, ""
                 if events < BATCH_EVENTS_MAX // 2:
                     await self._rest(PACE_SECONDS)
             except (WarehouseFailed, SourceFailed) as error:
-                failures += 1
+                failures, self.trouble = failures + 1, str(error)
                 if failures >= ATTEMPTS_MAX:
                     raise
                 LOG.warning("attempt %d of %d: %s", failures, ATTEMPTS_MAX, error)

@@ -4,6 +4,7 @@ Called by the loop with what the source gave. Sources repeat, warehouses do not 
 taken already is told by its sequence. Must not read a ledger: what is unverified waits for `settle.py`.
 """
 
+import time
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ class Taken:
     duplicates: int = 0
     repeated: int = 0  # came again by the source's at-least-once, and were not taken again
     missing: int = 0
+    seconds: float = 0.0  # that the batches took in the warehouse
 
 
 class Materialiser:
@@ -39,6 +41,7 @@ class Materialiser:
         Raises WarehouseFailed; then the same batch may be given again, whether or not it went in after all.
         """
         highest = self._known()
+        began = time.perf_counter()
         parts = [part for part in (fresh(part, highest.get(part.stream, 0)) for part in batch.parts) if part]
         if not parts and not batch.missing:
             self.taken.repeated += batch.events
@@ -50,6 +53,7 @@ class Materialiser:
             raise
         highest.update({part.stream: part.highest for part in parts})
         self._count(batch, parts, stored)
+        self.taken.seconds += time.perf_counter() - began
         return stored
 
     def covers(self, ends: Mapping[str, int]) -> bool:
@@ -60,6 +64,15 @@ class Materialiser:
         """Return the streams of `ends` that have not been taken up to there."""
         highest = self._known()
         return [stream for stream, end in ends.items() if highest.get(stream, 0) < end]
+
+    def owed(self, ends: Mapping[str, int]) -> int | None:
+        """Return how many hits up to `ends` have not been taken; None while that is not known. Any thread may ask."""
+        highest = self._highest
+        return None if highest is None else sum(max(0, end - highest.get(stream, 0)) for stream, end in ends.items())
+
+    def highest(self) -> Mapping[str, int]:
+        """Return how far each stream has been taken. Raises WarehouseFailed."""
+        return self._known()
 
     def _known(self) -> dict[str, int]:
         if self._highest is None:

@@ -22,7 +22,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from consumers.errors import QuestionInvalid
-from consumers.export import CHUNK_BYTES, MEDIA_TYPES, Format
+from consumers.export import CHUNK_BYTES, EVENTS_HEADER, MEDIA_TYPES, Format
 from consumers.moments import period_of
 from consumers.service import SPOOL_PREFIX, Service
 from consumers.tail import POLL_SECONDS, Filter, Tail
@@ -34,7 +34,6 @@ TAILS_MAX: Final = 16
 RECHECK_SECONDS: Final = 1.0
 """How long an export that runs outlives the access it was begun with."""
 
-EVENTS_HEADER: Final = "Pixelgate-Events"
 E = TypeVar("E", bound=StrEnum)
 
 

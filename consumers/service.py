@@ -5,6 +5,7 @@ reads: never the other way round.
 """
 
 import asyncio
+import logging
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,10 +14,12 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from collector.addresses import Addresses
+from collector.errors import TotalDamaged
+from collector.totals import fold
 from consumers.accounts import Accounts
-from consumers.errors import QuestionInvalid
+from consumers.errors import QuestionInvalid, WarehouseFailed
 from consumers.export import Exported, Format, export_file
-from consumers.journal_source import JournalSource
+from consumers.journal_source import JournalSource, journal_ends
 from consumers.loop import Loop
 from consumers.materialise import Materialiser
 from consumers.reports import check_access, report
@@ -34,6 +37,7 @@ READERS_MAX: Final = 2
 
 SETTLED_SECONDS_MAX: Final = 3600.0
 SPOOL_PREFIX: Final = ".export-"
+LOG: Final = logging.getLogger("pixelgate.consumers")
 T = TypeVar("T")
 
 
@@ -47,7 +51,8 @@ class Service:
             shutil.rmtree(spool, ignore_errors=True)
         self.clock = Clock()
         self._addresses = addresses
-        self.accounts = Accounts(lambda: Ledger.open(sqlite_url(data.ledger)), self.clock.now_us)
+        # Read, never made: an empty ledger in a missing one's place would know no key, and settle every hit away.
+        self.accounts = Accounts(lambda: Ledger.open_reading(sqlite_url(data.ledger)), self.clock.now_us)
         self.warehouse = DuckDBWarehouse.open(data.warehouse)
         source = JournalSource(data.journals, data.quarantine, addresses)
         settler = Settler(self.warehouse, self.accounts, self.clock.now_us)
@@ -101,6 +106,25 @@ class Service:
             "settled": asdict(self.loop.settler.settled),
             "trouble": self.loop.settler.trouble,
         }
+
+    def owed(self) -> int | None:
+        """How many journalled hits are not in the warehouse yet; None before the first look at it. Any thread may ask.
+
+        Raises OSError where the journals cannot be read.
+        """
+        return self.loop.materialiser.owed(journal_ends(self.data.journals))
+
+    async def fold_counters(self) -> None:
+        """Fold the counter files of workers whose journals are taken over for good; what hinders it is logged."""
+
+        def work() -> None:
+            self.loop.materialiser.highest()  # asked for in any case: `owed` needs it known
+            fold(self.data.counters, self.data.journals, self.loop.materialiser.highest)
+
+        try:
+            await self.loop.on_worker(work)
+        except (OSError, TotalDamaged, WarehouseFailed) as error:
+            LOG.warning("counters of workers that are gone were not folded: %s", error)
 
     async def close(self) -> None:
         """Let go of everything; the loop has ended or never ran."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 from consumers.warehouse.protocol import Ruling, Settled, Unsettled, Warehouse
-from gating.errors import Unreachable
+from gating.errors import RulebookInvalid, Unreachable
 from gating.ledger.timeline import UNCERTAINTY_US, Timeline, standing_at
 from gating.status import SECOND_US, Verdict
 
@@ -28,7 +28,10 @@ class Judge(Protocol):
         """Return when every change that was begun before the call is committed or gone. Raises Unreachable."""
 
     def timeline(self, write_key: str) -> Timeline | None:
-        """Return a write key's whole life; None for a key that no account has. Raises Unreachable."""
+        """Return a write key's whole life up to now; None for a key that no account has.
+
+        Raises Unreachable, RulebookInvalid.
+        """
 
     def is_final(self, account: str) -> bool:
         """Tell whether the account is DELETED, a tombstone. Raises Unreachable."""
@@ -57,7 +60,7 @@ class Settler:
         try:
             self._judge.await_writers()
             rulings = [ruling for key in keys for ruling in self._rulings(key)]
-        except Unreachable as error:
+        except (Unreachable, RulebookInvalid) as error:
             self.trouble = f"the ledger cannot be read: {error}"
             return Settled()
         self.trouble = ""

@@ -4,6 +4,8 @@ The entry point of the package. It must stay quick to start: a command loads wha
 `--help` nor a flip waits for a warehouse or a web framework.
 """
 
+from typing import Annotated
+
 import typer
 
 from deploy.commands import account, data, inspect, journal, key, roles, rulebook
@@ -19,8 +21,24 @@ app = typer.Typer(
 )
 
 
+def show_version(asked: bool) -> None:
+    """Print which release this is, and end."""
+    if asked:
+        from importlib.metadata import version
+
+        print(f"pixelgate {version('pixelgate')}")
+        raise typer.Exit
+
+
+VersionOption = Annotated[
+    bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show which release this is, and exit.")
+]
+
+
 @app.callback()
-def common(ctx: typer.Context, data: DataOption = None, json: JsonOption = False) -> None:
+def common(
+    ctx: typer.Context, data: DataOption = None, json: JsonOption = False, _version: VersionOption = False
+) -> None:
     """Take the global options that stand before the command's name."""
     ctx.obj = open_session(data, json)
 

@@ -23,3 +23,6 @@ class DeploySettings(BaseSettings):
         le=256,
         description="collector workers on this machine; by default one a core, one core left for the rest",
     )
+    metrics_port: int = Field(
+        0, ge=0, le=65535, description="port for /metrics and health of a role run alone, on 127.0.0.1; 0: none"
+    )

@@ -122,6 +122,9 @@ def data_directory(root: Path) -> Check:
     """Whether the directory is ours, of a version we read, writable, and private."""
     place = root.absolute()
     if not place.exists():
+        above = next(parent for parent in place.parents if parent.exists())
+        if not above.is_dir():
+            return Check("data directory", FAIL, f"{above} is a file", "give another directory by --data")
         return Check("data directory", OK, f"{place} is not there yet", "`pixelgate run` makes it")
     try:
         directory = DataDirectory.open(root)

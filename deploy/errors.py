@@ -19,9 +19,13 @@ class PortBusy(DeployError):
 
 
 class RoleFailed(DeployError):
-    """A role process ended before it ever worked; its own line says why."""
+    """The roles did not all work in time, or one ended before it ever did."""
 
     code = "role_failed"
+
+
+class RoleGaveUp(RoleFailed):
+    """A role process ended with an error before it ever worked, after its own line on stderr: no second one is owed."""
 
 
 class NoDataDirectory(Unreachable):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from deploy.errors import NoDataDirectory
+from deploy.errors import NoDataDirectory, RoleGaveUp
 from deploy.output import emit, say
 from gating.datadir import DataDirectory
 from gating.errors import PixelgateError, Unreachable
@@ -113,7 +113,8 @@ class one_line_errors:  # noqa: N801  # reads as a verb in `with`
         if isinstance(error, BrokenPipeError):
             _leave_a_closed_pipe()
         if isinstance(error, PixelgateError):
-            say(f"pixelgate: {' '.join(str(error).split())}")
+            if not isinstance(error, RoleGaveUp):  # its process has said it, on the same stderr
+                say(f"pixelgate: {' '.join(str(error).split())}")
             raise typer.Exit(error.exit_code) from None
         if isinstance(error, OSError):
             where = f"{error.filename}: " if error.filename else ""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from deploy.errors import RoleFailed
+from deploy.errors import RoleFailed, RoleGaveUp
 from deploy.signals import Signals
 
 BACKOFF_SECONDS: Final = 0.1  # the first restart; doubled each time up to the maximum
@@ -71,8 +71,8 @@ class Supervisor:
     def __enter__(self) -> "Supervisor":
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.stop()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.stop(politely=kind is None)
 
     @property
     def pids(self) -> dict[str, int]:
@@ -98,12 +98,15 @@ class Supervisor:
     def demand_alive(self) -> None:
         """Raise RoleFailed if a role that was started has ended on its own: for the time until everything works once.
 
+        RoleGaveUp, where it ended with an error, of which it has told.
+
         A process ended by a signal is no failure of the role, but someone's kill; `tick` restarts it.
         """
         for child in self._children:
             process = child.process
             if process is not None and (code := process.poll()) is not None and code >= 0:
-                raise RoleFailed(f"{child.role.name} {ended(code)} before it was ready; its own message says why")
+                failed = RoleGaveUp if code else RoleFailed
+                raise failed(f"{child.role.name} {ended(code)} before it was ready")
 
     def run(self, signals: Signals, every_seconds: float, each: Callable[[], None]) -> None:
         """Tick, and call `each` once in `every_seconds`, until a signal of STOP comes; restarts do not wait for it."""
@@ -118,20 +121,23 @@ class Supervisor:
                 # Not `now + every`: lines would drift; a long pause (a closed lid) skips what it missed.
                 next_call = max(next_call + every_seconds, time.monotonic())
 
-    def stop(self) -> None:
-        """Stop stage after stage; whoever takes longer than its `stop_seconds` is killed. Harmless when repeated."""
+    def stop(self, *, politely: bool = True) -> None:
+        """Stop stage after stage; whoever takes longer than its `stop_seconds` is killed. Harmless when repeated.
+
+        politely: with farewells. A start that failed has none: they wait for what may never come up.
+        """
         if self._closed:
             return
         self._closed = True
         for stage in sorted({child.role.stage for child in self._children}):
-            self._stop_stage([child for child in self._children if child.role.stage == stage])
+            self._stop_stage([child for child in self._children if child.role.stage == stage], politely)
         os.close(self._lifeline_write)
         os.close(self._lifeline_read)
 
-    def _stop_stage(self, children: list[_Child]) -> None:
+    def _stop_stage(self, children: list[_Child], politely: bool) -> None:
         running = [(child.role, child.process) for child in children if child.process is not None]
         for role, _ in running:
-            if role.farewell is not None:
+            if politely and role.farewell is not None:
                 role.farewell()
         asked = time.monotonic()
         for _, process in running:

@@ -16,7 +16,9 @@ datagram, ledger_feed   what leader and workers say to each other; how a worker'
 service, views          a command from end to end; the documents it answers with
 api, asgi_call          the same verbs over HTTP, with and without a socket
 gateway, local_http     the command line's way to them
-admin                   metrics and health
+admin, operations       the admin port; metrics and health of any role
+worker_counters, exposition
+                        what the workers counted, and as Prometheus reads it
 process, serving        the gating process; serving HTTP beside other work
 datadir, config, errors where things lie, what is set, what can go wrong
 """

@@ -74,7 +74,8 @@ class Fence:
 
     def leased(self, now_ns: int) -> list[str]:
         """The workers that may be verifying hits now."""
-        return [w for w, s in self._workers.items() if now_ns < s.lease_over_ns]
+        # A copy: the admin port asks from a thread of its own.
+        return [w for w, s in list(self._workers.items()) if now_ns < s.lease_over_ns]
 
     def _forget(self, now_ns: int) -> None:
         self._workers = {w: s for w, s in self._workers.items() if now_ns < s.lease_over_ns}

@@ -5,7 +5,6 @@ workers' reports while it waits: a flip waits for those that live and stay silen
 none lives.
 """
 
-import asyncio
 import time
 from types import TracebackType
 from typing import Any, Final, Self
@@ -132,7 +131,7 @@ class Gateway:
                 if self._directory.is_held("gating"):
                     return self._client.ask(method, path, body, more_seconds=waiting)
                 if not self._directory.is_claimed("gating"):
-                    return asyncio.run(self._lead(method, path, body))
+                    return self._lead(method, path, body)
                 if time.monotonic() > deadline:
                     raise Unreachable("a gating process waits to start, and does not; see its log")
             except (NobodyListens, DataDirectoryInUse):  # nothing was sent, or nothing begun
@@ -140,13 +139,19 @@ class Gateway:
                     raise
             time.sleep(ROLE_RETRY_SECONDS)
 
-    async def _lead(self, method: str, path: str, body: Document | None) -> Any:
+    def _lead(self, method: str, path: str, body: Document | None) -> Any:
         """Be the leader for the moment of one command: the same API, called without a socket."""
-        from gating.asgi_call import call  # loads FastAPI and SQLAlchemy: only where this process leads
+        # These load FastAPI and SQLAlchemy: only where this process leads.
+        import asyncio
+
+        from gating.asgi_call import call
         from gating.process import Leading
 
-        with self._directory.hold("gating"), Leading(self._directory) as leading:
-            status, document = await call(leading.api, method, path, body)
+        async def led() -> tuple[int, Any]:
+            with self._directory.hold("gating"), Leading(self._directory) as leading:
+                return await call(leading.api, method, path, body)
+
+        status, document = asyncio.run(led())
         if status >= 400:
             raise RemoteError(document)
         return document

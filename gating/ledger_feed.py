@@ -9,6 +9,7 @@ froze in between wakes to a lease that is over.
 """
 
 import asyncio
+import logging
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -35,6 +36,8 @@ PAGE_ROWS: Final = 500
 LOCKED_RETRY_SECONDS: Final = 0.02
 LOCKED_TRIES_MAX: Final = 100
 """A writer that holds the file longer than these two seconds is stuck: a worker serves without it."""
+
+_log = logging.getLogger("pixelgate.gating")
 
 
 class LedgerFeed:
@@ -214,6 +217,9 @@ class LedgerFeed:
             if _is_busy(error):
                 return None
             return "", 0, []  # tables not made yet, or a journal that only a writer can roll back
+        except sqlite3.DatabaseError as error:
+            _log.warning("the ledger %s cannot be read: %s; hits are kept unverified", self._ledger, error)
+            return "", 0, []
         finally:
             connection.close()
         if found is None:

@@ -9,7 +9,7 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import uvicorn
@@ -35,7 +35,7 @@ def stop_event() -> asyncio.Event:
     return stopped
 
 
-async def serve_until(stopped: asyncio.Event, servers: list[tuple[uvicorn.Server, socket.socket]]) -> None:
+async def serve_until(stopped: asyncio.Event, servers: Sequence[tuple[uvicorn.Server, socket.socket]]) -> None:
     """Serve on each socket until the event is set or a server ends by itself; returns when all have shut down."""
     serving = [asyncio.create_task(server.serve(sockets=[listener])) for server, listener in servers]
     waiting = asyncio.create_task(stopped.wait())

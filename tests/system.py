@@ -17,8 +17,8 @@ PIXELGATE = ROOT / ".venv" / "bin" / "pixelgate"
 class System:
     """Started and stopped as an operator would; `port` is the collector's."""
 
-    def __init__(self, folder: Path, workers: int = 2) -> None:
-        self.data, self.log = folder / "data", folder / "run.log"
+    def __init__(self, folder: Path, workers: int = 2, **settings: object) -> None:
+        self.data, self.log, self.settings = folder / "data", folder / "run.log", settings
         self.port, self.admin_port, self.workers = free_port(), free_port(), workers
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -26,7 +26,7 @@ class System:
         """A command that must end with this exit code."""
         done = subprocess.run(
             [PIXELGATE, "--data", self.data, *arguments], capture_output=True, text=True, timeout=120, check=False,
-            env=environment(self.data),
+            env=environment(self.data, **self.settings),
         )  # fmt: skip
         assert done.returncode == code, (arguments, done.returncode, done.stdout, done.stderr)
         return done
@@ -35,13 +35,15 @@ class System:
         """A command's one JSON document."""
         return json.loads(self.cli(*arguments, "--json").stdout)
 
-    def start(self) -> None:
-        """`pixelgate run`; returns when the collector accepts."""
-        ports = ["--host", "127.0.0.1", "--port", str(self.port), "--admin-port", str(self.admin_port)]
+    def start(self, role: str = "run") -> None:
+        """`pixelgate run`, or `collector`; returns when the collector accepts."""
+        ports = ["--host", "127.0.0.1", "--port", str(self.port)]
+        if role == "run":
+            ports += ["--admin-port", str(self.admin_port)]
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
-                [PIXELGATE, "--data", self.data, "run", "--workers", str(self.workers), *ports],
-                stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=environment(self.data),
+                [PIXELGATE, "--data", self.data, role, "--workers", str(self.workers), *ports],
+                stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=environment(self.data, **self.settings),
             )  # fmt: skip
         eventually(lambda: self.must_live() and accepts(self.port), 60)
 
@@ -66,9 +68,9 @@ class System:
         eventually(lambda: not accepts(self.port), 20)
 
     @contextlib.contextmanager
-    def running(self) -> Iterator[None]:
+    def running(self, role: str = "run") -> Iterator[None]:
         """Started, and stopped at the end."""
-        self.start()
+        self.start(role)
         try:
             yield
             self.stop()

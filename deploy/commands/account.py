@@ -16,6 +16,7 @@ accounts = group("Accounts: create them, look at them, flip their status.")
 
 AccountArgument = Annotated[str, typer.Argument(metavar="ID", help="The account's id.")]
 WAIT_SECONDS = 10.0
+PEOPLE = [role.value for role in Role if role is not Role.SYSTEM]
 
 
 def register(app: typer.Typer) -> None:
@@ -28,7 +29,7 @@ def create(
     session: Session,
     rulebook: Annotated[str, typer.Option(metavar="NAME", help="Its rulebook; see `pixelgate rulebook list`.")],
     account: Annotated[str | None, typer.Option("--id", metavar="ID", help="Its id; a random one by default.")] = None,
-    plan: Annotated[str | None, typer.Option(help="Its plan, where the rulebook knows plans.")] = None,
+    plan: Annotated[str | None, typer.Option(metavar="PLAN", help="Its plan, where the rulebook knows plans.")] = None,
     owner: Annotated[str | None, typer.Option(metavar="EMAIL", help="Its owner's address.")] = None,
     name: Annotated[str | None, typer.Option(metavar="TEXT", help="What people call it.")] = None,
 ) -> None:
@@ -83,16 +84,25 @@ def do(
     session: Session,
     account: AccountArgument,
     verb: Annotated[str, typer.Argument(metavar="COMMAND", help="A command of its rulebook; see `rulebook show`.")],
-    role: Annotated[Role, typer.Option("--as", metavar="ROLE", help="Who carries it out.")] = Role.OPERATOR,
-    on_behalf: Annotated[str | None, typer.Option("--for", metavar="PERSON", help="On whose request.")] = None,
+    role: Annotated[
+        Role, typer.Option("--as", metavar="ROLE", help=f"Who carries it out: {', '.join(PEOPLE)}.")
+    ] = Role.OPERATOR,
+    on_behalf: Annotated[
+        str | None, typer.Option("--for", metavar="PERSON", help="On whose request, where the rulebook asks for it.")
+    ] = None,
     reason: Annotated[str | None, typer.Option(metavar="TEXT", help="Why, where the rulebook asks for it.")] = None,
     confirm: Annotated[bool, typer.Option("--confirm", help="Yes, really: for what cannot be taken back.")] = False,
-    values: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="May be repeated.")] = None,
+    values: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="What else it asks for, such as plan=pro; may be repeated."),
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Return only when every worker enforces it.")] = True,
-    timeout: Annotated[float, typer.Option(metavar="S", min=0.0, help="Wait at most this long.")] = WAIT_SECONDS,
+    timeout: Annotated[
+        float, typer.Option(metavar="S", min=0.0, help="Wait at most S seconds, then exit 4.")
+    ] = WAIT_SECONDS,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen; change nothing.")] = False,
 ) -> None:
-    """Carry out a rulebook's command on an account."""
+    """Flip an account's status by a command of its rulebook; returns when every worker enforces it."""
     with session.gateway() as gateway:
         answer = gateway.do(
             account,

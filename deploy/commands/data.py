@@ -16,17 +16,23 @@ from gating.status import Verdict
 
 if TYPE_CHECKING:
     from consumers.client import ConsumerClient, Progress
+    from consumers.config import ConsumerSettings
 
 # Said again here, since what declares them costs 50 ms of every command's start; a test holds both to each other.
 Eyes = Literal["account", "operator"]
 Format = Literal["ndjson", "csv", "parquet"]
 
 AudienceOption = Annotated[Eyes, typer.Option("--as", help="Whose eyes: what the account may see, or everything.")]
-FromOption = Annotated[str | None, typer.Option("--from", metavar="T", help="Received at this time or later.")]
+FromOption = Annotated[
+    str | None,
+    typer.Option("--from", metavar="T", help="Received at this time or later: a day, or 2026-03-01T12:00:00Z."),
+]
 ToOption = Annotated[str | None, typer.Option("--to", metavar="T", help="Received before this time.")]
 SettledOption = Annotated[
     float | None,
-    typer.Option(metavar="S", min=0.0, help="Wait up to S seconds until every hit answered before now is counted."),
+    typer.Option(
+        metavar="S", min=0.0, help="Wait up to S seconds until every hit answered before now is in it, else exit 4."
+    ),
 ]
 
 GROUPS = (("name", "by_name", "name"), ("page", "by_page", "page"), ("referrer", "by_referrer", "referrer"))
@@ -102,8 +108,10 @@ def export(
 
 def tail(
     session: Session,
-    account: Annotated[str | None, typer.Argument(metavar="[ID]", help="Only this account's.")] = None,
-    verdict: Annotated[Literal["ACCEPT", "HIDE"] | None, typer.Option(case_sensitive=False, help="Only these.")] = None,
+    account: Annotated[str | None, typer.Argument(metavar="ID", help="Only this account's.")] = None,
+    verdict: Annotated[
+        Literal["ACCEPT", "HIDE"] | None, typer.Option(case_sensitive=False, help="Only those kept so.")
+    ] = None,
     audience: AudienceOption = "operator",
 ) -> None:
     """Show events as they are kept, until Ctrl-C; write keys are shortened."""
@@ -155,7 +163,11 @@ def progress_bar() -> "Iterator[Progress]":
 
 def _client(session: Session) -> "ConsumerClient":
     from consumers.client import ConsumerClient
-    from consumers.config import ConsumerSettings
-    from deploy.settings import load
 
-    return ConsumerClient(session.existing(), load(ConsumerSettings))
+    def settings() -> "ConsumerSettings":
+        from consumers.config import ConsumerSettings
+        from deploy.settings import load
+
+        return load(ConsumerSettings)
+
+    return ConsumerClient(session.existing(), settings)

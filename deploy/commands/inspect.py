@@ -60,7 +60,12 @@ def print_verified(answer: dict[str, Any]) -> None:
     """The sums below each other, then the faults, then the verdict."""
     fields((name, value) for name, value in answer.items() if isinstance(value, int) and name != "ok")
     for lost in answer["unknown"]:
-        print(f"unknown: what worker {lost['worker']} did not keep after {lost['counted_until']}, when it was killed")
+        if lost["counted_until"] is None:
+            print(f"unknown: what the worker of journal {lost['journal']} did not keep: its counters do not read")
+        else:
+            print(
+                f"unknown: what worker {lost['worker']} did not keep after {lost['counted_until']}, when it was killed"
+            )
     for fault in answer["faults"]:
         print(f"FAULT  {fault}")
     print("ok" if answer["ok"] else "not ok")

@@ -11,7 +11,7 @@ from deploy.session import Session, command, group
 
 keys = group("Write keys: public by nature, so they name a source and prove nothing.")
 
-KeyOption = Annotated[str | None, typer.Option("--key", metavar="K", help="This write key.")]
+KeyOption = Annotated[str | None, typer.Option("--key", metavar="K", help="Only this write key.")]
 SourceOption = Annotated[str | None, typer.Option("--source", metavar="S", help="A name for where it is used.")]
 
 
@@ -48,10 +48,10 @@ def rotate(
     session: Session,
     account: AccountArgument,
     key: KeyOption = None,
-    source: SourceOption = None,
+    source: Annotated[str | None, typer.Option("--source", metavar="S", help="Or all of this source.")] = None,
     grace: Annotated[float, typer.Option(metavar="S", min=0.0, help="The old key works this many seconds more.")] = 0.0,
 ) -> None:
-    """Replace a write key by a new one; the old one's hits are dropped from then on (or after --grace)."""
+    """Replace the account's only write key, or those named, by new ones; --grace keeps the old ones for a while."""
     if key and source:
         raise Misused("--key and --source both say which key to rotate; give one of them")
     with session.gateway() as gateway:

@@ -23,18 +23,28 @@ class Durability(StrEnum):
     DISK = "disk"
 
 
-HostOption = Annotated[str | None, typer.Option(metavar="H", help="Address the collector binds (PIXELGATE_HOST).")]
+HostOption = Annotated[
+    str | None, typer.Option(metavar="H", help="Address the collector binds. Default: 0.0.0.0, every one")
+]
 PortOption = Annotated[
     int | None, typer.Option(metavar="P", min=0, max=65535, help="The collector's port; 0 takes any. Default: 8080")
 ]
 AdminPortOption = Annotated[
-    int | None, typer.Option(metavar="P", min=0, max=65535, help="Admin port; 0 for none. Default: 8081")
+    int | None, typer.Option(metavar="P", min=0, max=65535, help="Admin port on 127.0.0.1; 0 for none. Default: 8081")
 ]
 WorkersOption = Annotated[
     int | None, typer.Option(metavar="N", min=1, max=256, help="Collector workers. Default: one a core but one")
 ]
 DurabilityOption = Annotated[
-    Durability | None, typer.Option(help="A hit is answered once written (process) or once synced (disk).")
+    Durability | None,
+    typer.Option(help="A hit is answered once written (process) or once synced (disk). Default: process"),
+]
+
+MetricsPortOption = Annotated[
+    int | None,
+    typer.Option(
+        metavar="P", min=0, max=65535, help="Serve /metrics and /health on this port of 127.0.0.1. Default: none"
+    ),
 ]
 
 consumers = group("Consumers: take journalled events over into the warehouse.")
@@ -69,23 +79,35 @@ def collector(
     port: PortOption = None,
     workers: WorkersOption = None,
     durability: DurabilityOption = None,
+    metrics_port: MetricsPortOption = None,
 ) -> None:
     """Run the collector's workers alone; they serve with no other role up."""
+    from deploy.config import DeploySettings
     from deploy.local import run_collector
+    from deploy.settings import load
 
-    plan = _plan(host=host, port=port, workers=workers, durability=durability)
-    run_collector(session.directory(), plan)
+    plan = _plan(host=host, port=port, admin_port=0, workers=workers, durability=durability)  # that port is gating's
+    metrics = load(DeploySettings, {"metrics_port": metrics_port}).metrics_port
+    run_collector(session.directory(), plan, metrics)
 
 
 def gating(session: Session, admin_port: AdminPortOption = None) -> None:
     """Run the gating service alone: accounts, leases, deadlines, the admin port."""
+    from deploy.settings import load
+    from gating.config import GatingSettings
+
+    load(GatingSettings, {"admin_port": admin_port})  # what does not read is told here, before another process starts
     _become("gating", session, admin_port=admin_port)
 
 
-@command(consumers, "materialise", "pixelgate consumer materialise")
-def materialise(session: Session) -> None:
+@command(consumers, "materialise", "pixelgate consumer materialise --metrics-port 9101")
+def materialise(session: Session, metrics_port: MetricsPortOption = None) -> None:
     """Take journalled events over into the warehouse until stopped."""
-    _become("consumers", session)
+    from consumers.config import ConsumerSettings
+    from deploy.settings import load
+
+    load(ConsumerSettings, {"metrics_port": metrics_port})
+    _become("consumers", session, metrics_port=metrics_port)
 
 
 def _plan(**options: object) -> "Plan":

@@ -17,7 +17,7 @@ from typing import Final
 
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, IntegrityError, ProgrammingError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DisconnectionError, IntegrityError, ProgrammingError
 from sqlalchemy.pool import QueuePool
 
 from gating.errors import InputInvalid, Unreachable
@@ -54,6 +54,8 @@ class Store:
         self._engine = create_engine("sqlite://", creator=self._connect, poolclass=QueuePool)
         self._writers = threading.Lock()  # SQLite's own waiting sleeps in steps of up to 100 ms; threads need not
         event.listen(self._engine, "begin", _begin)
+        if read_only:
+            event.listen(self._engine, "checkout", self._check_file)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -99,7 +101,8 @@ class Store:
         """Close the idle connections; to be called when no transaction runs."""
         self._engine.dispose()
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self) -> "_Connection":
+        file = _identity(self.path)  # before it is opened: a file put there in between is met as another one
         # A reader opens for writing too, with `query_only`: a file opened read-only could not have the journal rolled
         # back that a killed writer left, and would stay unreadable until somebody wrote. Never `rwc`: it makes files.
         connection = sqlite3.connect(
@@ -108,13 +111,23 @@ class Store:
             timeout=BUSY_MS / 1000,
             isolation_level=None,  # BEGIN is ours to say: `_begin` below
             check_same_thread=False,  # the pool hands a connection to one thread at a time
+            factory=_Connection,
         )
+        connection.file = file
         try:
             _prepare(connection, self._read_only)
         except sqlite3.Error:
             connection.close()
             raise
         return connection
+
+    def _check_file(self, connection: "_Connection", *_: object) -> None:
+        """A reader follows the name: the history of a file that was moved away or replaced is nobody's truth any more.
+
+        A writer need not: SQLite refuses to write to a file that was moved.
+        """
+        if connection.file != _identity(self.path):
+            raise DisconnectionError(f"{self.path} is another file by now")  # the pool then opens that one
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -139,6 +152,21 @@ class Store:
             f"the ledger {self.path} stayed locked for {BUSY_MS / 1000:g} s: nothing was changed; "
             "look for a stopped or stuck pixelgate process and try again"
         )
+
+
+class _Connection(sqlite3.Connection):
+    """A connection that knows which file it opened."""
+
+    file: tuple[int, int] | None = None
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file stands under the name: device and inode; None where none does."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _prepare(connection: sqlite3.Connection, read_only: bool) -> None:

@@ -76,19 +76,19 @@ def test_without_a_lease_only_what_is_final_still_drops(gate, verdict):
 def test_a_revoked_key_drops_with_and_without_a_lease_and_the_accounts_other_keys_go_on(gate):
     gate.apply(change(at_us=10, keys=[("old", 10), "new"]))
     for leased in (True, False):
-        assert gate.decide(b"old", 11, leased)[0] is Outcome.DROPPED_REVOKED_KEY
-    assert gate.decide(b"new", 11, leased=True)[0] is Outcome.ACCEPTED
+        assert gate.decide(b"old", 11, leased)[0] == Outcome.DROPPED_REVOKED_KEY
+    assert gate.decide(b"new", 11, leased=True)[0] == Outcome.ACCEPTED
 
 
 def test_a_deadline_is_enforced_at_its_exact_microsecond(gate):
     gate.apply(change(until_us=100, then=Verdict.DROP))
-    assert gate.decide(b"k", 99, leased=True)[0] is Outcome.ACCEPTED
-    assert gate.decide(b"k", 100, leased=True)[0] is Outcome.DROPPED_STATUS
+    assert gate.decide(b"k", 99, leased=True)[0] == Outcome.ACCEPTED
+    assert gate.decide(b"k", 100, leased=True)[0] == Outcome.DROPPED_STATUS
 
 
 def test_a_deadline_that_passed_without_a_lease_keeps_the_hit_unverified(gate):
     gate.apply(change(until_us=100, then=Verdict.DROP))
-    assert gate.decide(b"k", 100, leased=False)[0] is Outcome.UNVERIFIED
+    assert gate.decide(b"k", 100, leased=False)[0] == Outcome.UNVERIFIED
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_a_deadline_that_passed_without_a_lease_keeps_the_hit_unverified(gate):
 )
 def test_an_accounts_deadline_and_a_keys_grace_come_in_their_order(gate, at_us, outcome):
     gate.apply(change(until_us=100, then=Verdict.HIDE, keys=[("k", 200)]))
-    assert gate.decide(b"k", at_us, leased=True)[0] is outcome
+    assert gate.decide(b"k", at_us, leased=True)[0] == outcome
 
 
 @pytest.mark.parametrize(
@@ -106,14 +106,14 @@ def test_an_accounts_deadline_and_a_keys_grace_come_in_their_order(gate, at_us, 
 )
 def test_a_keys_grace_that_ends_first_outlives_the_accounts_deadline(gate, at_us, outcome):
     gate.apply(change(until_us=200, then=Verdict.ACCEPT, keys=[("k", 100)]))
-    assert gate.decide(b"k", at_us, leased=True)[0] is outcome
+    assert gate.decide(b"k", at_us, leased=True)[0] == outcome
 
 
 def test_an_older_version_never_overwrites_a_newer_one(gate):
     """DESIGN 6: a page that was read before a push arrives after it."""
     gate.apply(change(9, Verdict.HIDE))
     gate.apply(change(8, Verdict.ACCEPT))
-    assert gate.decide(b"k", 1, leased=True)[0] is Outcome.HIDDEN
+    assert gate.decide(b"k", 1, leased=True)[0] == Outcome.HIDDEN
 
 
 def test_the_map_never_moves_backwards_within_an_epoch(gate):

@@ -3,20 +3,23 @@
 import os
 import signal
 import stat
+import subprocess
+import sys
 
 import orjson
 import pytest
 
-from consumers.client import ConsumerClient, _connect
+from consumers.client import ConsumerClient
 from consumers.config import ConsumerSettings
 from consumers.errors import NotSettledInTime
 from consumers.export import Format
 from consumers.warehouse.protocol import Audience
 from gating.errors import PixelgateError
+from gating.local_http import LocalClient, RemoteError
 from gating.status import SECOND_US, Verdict
 from tests.consumers.house import now_us
 from tests.eventually import eventually
-from tests.processes import Process
+from tests.processes import ROOT, Process
 
 
 @pytest.fixture
@@ -118,12 +121,12 @@ def test_a_second_consumer_on_the_directory_is_refused_in_one_line(house, consum
 
 def test_a_tail_over_the_socket_is_a_line_an_event(house, consumer):
     house.create()
-    with _connect(house.data.consumer_socket) as connection:
-        connection.http.request("GET", "/v1/tail?account=shop&verdict=accept")
-        answer = connection.http.getresponse()
+    with LocalClient(house.data.consumer_socket, "consumer").stream(
+        "GET", "/v1/tail?account=shop&verdict=accept"
+    ) as answer:
         house.hit("v=a", verdict=Verdict.HIDE, version=2)
         house.hit("v=b")
-        assert orjson.loads(answer.readline())["visitor"] == "b"
+        assert orjson.loads(answer.line())["visitor"] == "b"
 
 
 @pytest.mark.parametrize(
@@ -131,9 +134,41 @@ def test_a_tail_over_the_socket_is_a_line_an_event(house, consumer):
 )
 def test_a_question_that_does_not_read_is_a_problem_document(house, consumer, question):
     house.create()
-    with _connect(house.data.consumer_socket) as connection:
-        connection.http.request("GET", f"/v1/accounts/shop/report?{question}")
-        answer = connection.http.getresponse()
-        assert answer.status == 422
-        assert answer.headers["content-type"] == "application/problem+json"
-        assert orjson.loads(answer.read())["code"] == "input_invalid"
+    with pytest.raises(RemoteError) as refused:
+        LocalClient(house.data.consumer_socket, "consumer").ask("GET", f"/v1/accounts/shop/report?{question}")
+    assert (refused.value.http_status, refused.value.code, refused.value.exit_code) == (422, "input_invalid", 1)
+
+
+HEAVY = frozenset(("duckdb", "sqlalchemy", "starlette", "pydantic", "uvicorn", "asyncio"))
+
+
+def test_a_question_to_a_consumer_that_runs_loads_no_engine(house, consumer):
+    """`pixelgate report` is a question and an answer: what reads the files stays unloaded."""
+    house.create()
+    script = f"""
+import sys
+from pathlib import Path
+from consumers.client import ConsumerClient
+from gating.datadir import DataDirectory
+print(ConsumerClient(DataDirectory.open(Path({str(house.data.root)!r})), None).report("shop")["account"])
+print(*sorted({{name.partition(".")[0] for name in sys.modules}}))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    account, loaded = done.stdout.splitlines()
+    assert account == "shop"
+    assert HEAVY.isdisjoint(loaded.split())
+
+
+def test_an_answer_that_breaks_off_is_told_and_leaves_no_file(house, client, tmp_path):
+    house.create()
+    consumer = Process(["-m", "consumers"], house.data.root, tmp_path / "log")
+    eventually(client.status, 30)
+    house.hit(*[f"v={n}" for n in range(20_000)])
+    client.report("shop", settled=30)
+
+    def die(_done: int, _of: int) -> None:
+        consumer.kill()
+
+    with pytest.raises(PixelgateError, match="nothing was written"):
+        client.export("shop", tmp_path / "out.ndjson", progress=die)
+    assert not [path for path in tmp_path.iterdir() if "out.ndjson" in path.name]

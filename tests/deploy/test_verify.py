@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.metrics import Published
+from collector.totals import summed
 from deploy.verify import OnDisk, Sums, add_up
+from gating.worker_counters import TOTAL
 from tests.deploy.workers import published
 
 
@@ -16,7 +18,7 @@ def warehouse(**journals: dict[str, int]) -> dict[str, Any]:
     return {
         "streams": {name: sums["highest"] for name, sums in journals.items()},
         "journals": {name: {k: v for k, v in sums.items() if k != "highest"} for name, sums in journals.items()},
-        "missing": [],
+        "missing": [[name, 3, 2 + sums["missing"]] for name, sums in journals.items() if sums.get("missing")],
     }
 
 
@@ -47,7 +49,7 @@ FAULTY = [
     ("a row is there twice", 10, 10, {"highest": 10, "events": 11}, "1 more"),
     ("an answered hit is nowhere", 10, 9, {"highest": 9, "events": 9}, "10 hits were kept, 9 are"),
     ("a hit was kept and not counted", 9, 10, {"highest": 10, "events": 10}, "9 hits were kept, yet 10"),
-    ("hits were lost to corruption", 10, 10, {"highest": 10, "events": 8, "missing": 2}, "2 hits were answered"),
+    ("hits were lost to corruption", 10, 10, {"highest": 10, "events": 8, "missing": 2}, "hits 3 to 4 were"),
 ]
 
 
@@ -81,6 +83,23 @@ def test_a_living_worker_may_be_ahead_of_its_counters_and_is_not_unknown() -> No
     assert sums.ok, sums.faults
     assert sums.unknown == []
     assert sums.owed == 10
+
+
+def test_workers_that_are_gone_count_by_their_total() -> None:
+    gone = [published("a", clean=True, accepted=4), published("b", accepted=2, dropped_no_key=1)]
+    total = summed(Published(TOTAL, workers=0), gone)
+    stored = warehouse(a={"highest": 4, "events": 4}, b={"highest": 3, "events": 3}, c={"highest": 1, "events": 1})
+    sums = added([total, published("c", clean=True, accepted=1)], {}, stored, set())
+    assert sums.ok, sums.faults
+    assert (sums.workers, sums.killed, sums.hits, sums.kept_counted, sums.kept) == (3, 1, 8, 7, 8)
+    assert [lost["journal"] for lost in sums.unknown] == ["b"]
+
+
+def test_hits_of_workers_that_are_gone_which_are_nowhere_are_a_fault() -> None:
+    total = summed(Published(TOTAL, workers=0), [published("a", clean=True, accepted=4)])
+    sums = added([total, published("c", clean=True, accepted=9)], {}, warehouse(c={"highest": 9, "events": 9}), set())
+    assert not sums.ok
+    assert "kept 4 hits, of their journals 0" in sums.faults[0]
 
 
 def test_outcomes_that_do_not_sum_to_hits_are_a_fault() -> None:

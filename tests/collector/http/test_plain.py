@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from collector.hit import key_of
 from collector.pixel import THEN_CLOSE
 from collector.plain import JUDGED_MAX, KEEP, KNOWN_MAX, PLAIN_BYTES_MAX, SPECIAL, PlainHeads
-from collector.protocol import _pixel_line
+from collector.protocol import _as_it_stands, _pixel_line
 from collector.reference import Reference
 from tests.collector.http.wire import Wire, pixel
 
@@ -73,12 +73,18 @@ class Read:
     st.binary(max_size=60),
 )
 @example(b"GET", b"k", b"a#b")
+@example(b"GET", b"k", b"a\x00b")
+@example(b"GET", b"k", b"a\x7f")
+@example(b"GET", b"k", b"a\tb")
 @example(b"GET", b"k", bytes(range(0x21, 0x7F)).replace(b"#", b""))
 def test_a_line_of_the_fast_path_is_read_by_all_as_it_stands(method, key, query):
     """DESIGN 4: both paths must agree on every input."""
     line = b"%b /p/%b.gif?%b HTTP/1.1\r\nHost: c\r\n\r\n" % (method, key, query)
     found = _pixel_line(line)
     if found is None or line[found.end() :] != b"HTTP/1.1\r\nHost: c\r\n\r\n":
+        return
+    if found[0].translate(_as_it_stands) != found[0]:
+        assert not set(query) <= set(range(0x21, 0x7F)) - {0x23}  # what need not be handed over is not
         return
     read = Read()
     parser = httptools.HttpRequestParser(read)

@@ -1,0 +1,59 @@
+"""Exposition: what the consumer has done, and what it owes, as Prometheus reads it.
+
+Served on `--metrics-port`. The counts are this process's, since its start; what the warehouse holds is `verify`'s.
+"""
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
+from prometheus_client.registry import Collector
+
+from consumers.service import Service
+
+
+class ConsumerMetrics(Collector):
+    """The metrics of one service, read at each scrape, in whichever thread that is."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def collect(self) -> list[Metric]:
+        """The samples of one scrape."""
+        loop = self._service.loop
+        taken, settled = loop.materialiser.taken, loop.settler.settled
+        events = _counted("pixelgate_consumer_events", "Events put into the warehouse", taken.events + taken.unverified)
+        repeated = _counted("pixelgate_consumer_repeated", "Events that came again and were told by it", taken.repeated)
+        missing = _counted("pixelgate_consumer_missing", "Answered hits that could not be read any more", taken.missing)
+        duplicates = _counted(
+            "pixelgate_consumer_duplicates", "Retries of a client, counted once", taken.duplicates + settled.duplicates
+        )
+        batches = SummaryMetricFamily(
+            "pixelgate_consumer_batch_seconds",
+            "Time a batch takes in the warehouse",
+            count_value=taken.batches,
+            sum_value=taken.seconds,
+        )
+        verdicts = CounterMetricFamily(
+            "pixelgate_consumer_settled", "Unverified events by what they became", labels=["verdict"]
+        )
+        for verdict, count in (("accept", settled.visible), ("hide", settled.hidden), ("drop", settled.gone)):
+            verdicts.add_metric([verdict], count)
+        blocked = GaugeMetricFamily(
+            "pixelgate_consumer_settling_blocked", "1 while the ledger cannot be read, so that nothing is settled"
+        )
+        blocked.add_metric([], bool(loop.settler.trouble))
+        return [events, repeated, missing, duplicates, batches, verdicts, blocked, *self._lag()]
+
+    def _lag(self) -> list[Metric]:
+        try:
+            owed = self._service.owed()
+        except OSError:
+            owed = None  # a sample that is not known is absent
+        lag = GaugeMetricFamily("pixelgate_consumer_owed", "Journalled hits that are not in the warehouse yet")
+        if owed is not None:
+            lag.add_metric([], owed)
+        return [lag]
+
+
+def _counted(name: str, what: str, value: int) -> Metric:
+    counted = CounterMetricFamily(name, what)
+    counted.add_metric([], value)
+    return counted
