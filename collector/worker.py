@@ -33,10 +33,21 @@ BACKLOG: Final = 2048
 """Connections the kernel queues while a tick runs; Linux caps it at net.core.somaxconn (4096)."""
 
 SILENT_SECONDS: Final = 1
-"""The kernel keeps a new connection to itself until it has sent something, or for about this long: one wake-up for the
-connection and its first hit. Measured by CPU a hit on a new connection: 8 % less. Apache does the same for HTTP."""
+"""The kernel keeps a new connection to itself until it has sent something, or for about this long: its first hit can be
+read as soon as it is accepted (docs/performance.md has what that saves). Apache does the same for HTTP."""
+ACCEPTS_MAX: Final = 4
+"""New connections an iteration of the loop: libuv takes one from each listening descriptor, so the socket has several.
+With one, each hit on a new connection has a tick, a frame and a write() of its own."""
 
 _log = logging.getLogger("pixelgate.collector")
+
+
+class PixelServer(Server):
+    """Listens on each socket by ACCEPTS_MAX descriptors."""
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until `should_exit`; the descriptors are closed with the server."""
+        await super().serve([*(sockets or ()), *(one.dup() for one in sockets or () for _ in range(1, ACCEPTS_MAX))])
 
 
 class Worker:
@@ -65,7 +76,7 @@ class Worker:
             limits=Limits(connections_max=settings.connections_max),
         )
         app = CollectorApp(group, self.counters, self.not_ready)
-        self.server = Server(_uvicorn(app, protocol, settings))
+        self.server = PixelServer(_uvicorn(app, protocol, settings))
         self._file = CounterFile(directory.counters, journal=self.journal.id, worker=settings.worker)
 
     def not_ready(self) -> list[str]:

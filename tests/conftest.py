@@ -1,5 +1,7 @@
 """For every test: how hard hypothesis tries. Rooms have a conftest of their own below."""
 
+import atexit
+import gc
 import os
 
 from hypothesis import HealthCheck, settings
@@ -8,3 +10,8 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("dev", max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", parent=settings.get_profile("dev"), max_examples=200, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+# Hypothesis times the garbage collector by an entry in `gc.callbacks`, which CPython lets go of after its very last
+# collection: what hangs on it (hypothesis, the test modules it knows, DuckDB) then outlives the interpreter, and
+# DuckDB's binding reports that as leaked.
+atexit.register(gc.callbacks.clear)

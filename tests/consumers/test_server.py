@@ -9,6 +9,9 @@ import sys
 import orjson
 import pytest
 
+from collector.journal import Journal
+from collector.metrics import CounterFile, Counters, read_counters
+from collector.outcome import Outcome
 from consumers.client import ConsumerClient
 from consumers.config import ConsumerSettings
 from consumers.errors import NotSettledInTime
@@ -17,6 +20,7 @@ from consumers.warehouse.protocol import Audience
 from gating.errors import PixelgateError
 from gating.local_http import LocalClient, RemoteError
 from gating.status import SECOND_US, Verdict
+from gating.worker_counters import TOTAL
 from tests.consumers.house import now_us
 from tests.eventually import eventually
 from tests.processes import ROOT, Process
@@ -112,6 +116,24 @@ def test_a_stop_takes_what_was_written_before_it_and_leaves_no_socket(house, cli
     assert client.report("shop")["events"]["visible"] == 500
 
 
+def test_counters_of_workers_whose_journals_are_taken_over_are_folded_and_others_stay(house, client, tmp_path):
+    house.create()
+    living = Journal.create(house.data.journals)
+    for journal, hits in ((house.journal, 3), (living, 2)):
+        house.hit(*["v=a"] * hits, journal=journal)
+        counters = Counters()
+        counters.outcomes[Outcome.ACCEPTED] = hits
+        file = CounterFile(house.data.counters, journal=journal.id, worker=0)
+        file.publish(counters, connections=0, version=1, leased=True, clean=journal is house.journal)
+    house.journal.close()
+    process = Process(["-m", "consumers"], house.data.root, tmp_path / "log")
+    eventually(client.status, 30)
+    assert process.stop() == 0, process.log
+    assert {path.stem for path in house.data.counters.iterdir()} == {TOTAL, living.id}
+    assert sum(published.hits for published in read_counters(house.data.counters)) == 5
+    living.close()
+
+
 def test_a_second_consumer_on_the_directory_is_refused_in_one_line(house, consumer, tmp_path):
     second = Process(["-m", "consumers"], house.data.root, tmp_path / "second")
     assert second.popen.wait(30) == 1
@@ -148,6 +170,9 @@ def test_a_question_to_a_consumer_that_runs_loads_no_engine(house, consumer):
     script = f"""
 import sys
 from pathlib import Path
+from collector.journal import Journal
+from collector.metrics import CounterFile, Counters, read_counters
+from collector.outcome import Outcome
 from consumers.client import ConsumerClient
 from gating.datadir import DataDirectory
 print(ConsumerClient(DataDirectory.open(Path({str(house.data.root)!r})), None).report("shop")["account"])

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import get_args
 
@@ -52,6 +53,19 @@ def test_help_loads_no_package_that_is_slow_to_load() -> None:
     code = "import sys, deploy.cli; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {name.partition(".")[0] for name in loaded} & set(PACKAGES_THAT_COST)
+
+
+def test_the_release_is_told(pixelgate: Console) -> None:
+    ran = pixelgate("--version")
+    assert (ran.code, ran.out) == (0, f"pixelgate {version('pixelgate')}\n")
+
+
+def test_a_role_that_becomes_another_process_names_a_setting_that_does_not_read(pixelgate: Console) -> None:
+    for arguments in (("gating",), ("consumer", "materialise")):
+        variable = "PIXELGATE_ADMIN_PORT" if arguments == ("gating",) else "PIXELGATE_METRICS_PORT"
+        ran = pixelgate(*arguments, **{variable: "x"})
+        assert ran.code == 2
+        assert f"{variable} is 'x'" in ran.error_line
 
 
 def test_choices_said_twice_are_the_same() -> None:
