@@ -114,7 +114,7 @@ async def test_a_flip_reaches_every_worker_without_a_read_of_the_ledger_and_is_e
             lead.announce([hide])
             assert await lead.enforced(2, 10) == 2
             for follower in (one, two):
-                assert follower.decide(b"key-shop", *follower.tick())[0] is Outcome.HIDDEN
+                assert follower.decide(b"key-shop", *follower.tick())[0] == Outcome.HIDDEN
             assert (feed1.reads, feed2.reads) == (1, 1)
 
 
@@ -129,7 +129,7 @@ async def test_a_worker_that_missed_a_change_reads_it_before_its_lease_counts(le
             lead._head = 2
             lead.announce([seen])
             await lead.enforced(3, 10)
-            assert follower.decide(b"key-shop", *follower.tick())[0] is Outcome.DROPPED_STATUS
+            assert follower.decide(b"key-shop", *follower.tick())[0] == Outcome.DROPPED_STATUS
             assert feed.reads == 2
 
 
@@ -152,7 +152,7 @@ async def test_without_a_ledger_a_worker_serves_and_catches_up_when_there_is_one
         ledger.write(a_change(1))
         with a_lead(directory, head=1):
             await aeventually(lambda: follower.leased)
-            assert follower.decide(b"key-shop", *follower.tick())[0] is Outcome.ACCEPTED
+            assert follower.decide(b"key-shop", *follower.tick())[0] == Outcome.ACCEPTED
 
 
 async def test_a_leader_stops_granting_when_its_term_is_not_its_own_any_more(ledger, directory):
@@ -176,7 +176,7 @@ async def test_an_answer_for_another_epoch_makes_the_worker_begin_anew(ledger, d
         with Lead(directory, epoch="restored", head=1, clock=Clock(), may_grant=lambda: True):
             await aeventually(lambda: follower.leased)
             assert (follower.epoch, follower.version) == ("restored", 1)
-            assert follower.decide(b"key-shop", *follower.tick())[0] is Outcome.DROPPED_STATUS
+            assert follower.decide(b"key-shop", *follower.tick())[0] == Outcome.DROPPED_STATUS
 
 
 async def test_an_older_copy_of_the_same_ledger_makes_the_worker_begin_anew(ledger, directory):
