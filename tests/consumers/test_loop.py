@@ -76,6 +76,7 @@ async def test_a_stop_ends_the_loop_while_nothing_comes(service):
     await asyncio.sleep(0)
     service.loop.stop()
     await asyncio.wait_for(running, 10)
+    assert running.done()
 
 
 @pytest.mark.parametrize(
