@@ -2,10 +2,11 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
+SERVERS := redis-server postgresql java:default-jre-headless mvn:maven
 TEST_STAMP := .venv/.test-extras
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format e2e faults bench lock clean
+.PHONY: help run test servers lint format e2e faults bench lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[.a-z0-9_-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,8 +28,12 @@ run: .venv  ## everything embedded on this machine, under ./data; Ctrl-C stops i
 	@exec $(BIN)/pixelgate run
 
 test: $(TEST_STAMP)  ## all tests, on real servers
-	@deploy/packages.sh chromium strace nginx wrk
+	@deploy/packages.sh chromium strace nginx wrk $(SERVERS)
 	$(BIN)/python -m pytest tests
+
+servers: $(TEST_STAMP)  ## Redis, PostgreSQL and Kafka to play with, until Ctrl-C; prints the URLs to set
+	@deploy/packages.sh $(SERVERS)
+	@$(BIN)/python -m tests.servers
 
 e2e: $(TEST_STAMP)  ## the whole story with a browser: fire, pause, resume, cancel
 	@deploy/packages.sh chromium
@@ -55,7 +60,7 @@ format: $(TEST_STAMP)
 lock:  ## resolve the dependencies anew (needs uv)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header --no-annotate --output-file requirements.lock
-	uv pip compile pyproject.toml --extra test --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	uv pip compile pyproject.toml --extra test --extra chdb --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header --no-annotate --output-file requirements-test.lock
 
 clean:  ## remove what was built; data stays

@@ -6,11 +6,13 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from gating.config import KAFKA_BOOTSTRAP, REDIS_URL
+
 
 class CollectorSettings(BaseSettings):
     """From the environment (`PIXELGATE_*`)."""
 
-    model_config = SettingsConfigDict(env_prefix="PIXELGATE_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="PIXELGATE_", frozen=True, extra="ignore", populate_by_name=True)
 
     data: Path = Field(Path("data"), description="data directory of this host")
     host: str = Field("0.0.0.0", description="address the public port binds")  # noqa: S104  a collector is public
@@ -27,3 +29,5 @@ class CollectorSettings(BaseSettings):
         64 * 1024**2, ge=32 * 1024**2, le=1024**3, description="size of a journal segment in bytes"
     )
     drain_seconds: float = Field(10.0, ge=0, le=300, description="how long a stop waits for open requests")
+    redis_url: str | None = Field(None, validation_alias="REDIS_URL", description=REDIS_URL)
+    kafka_bootstrap: str | None = Field(None, validation_alias="KAFKA_BOOTSTRAP", description=KAFKA_BOOTSTRAP)

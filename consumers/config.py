@@ -7,12 +7,13 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from collector.addresses import Addresses, IpPolicy
 from consumers.errors import QuestionInvalid
+from gating.config import CLICKHOUSE_URL, DATABASE_URL, KAFKA_BOOTSTRAP
 
 
 class ConsumerSettings(BaseSettings):
     """From the environment (`PIXELGATE_*`)."""
 
-    model_config = SettingsConfigDict(env_prefix="PIXELGATE_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="PIXELGATE_", frozen=True, extra="ignore", populate_by_name=True)
 
     data: Path = Field(default=Path("data"), description="data directory of this host")
     ip_policy: IpPolicy = Field(
@@ -25,6 +26,9 @@ class ConsumerSettings(BaseSettings):
     metrics_port: int = Field(
         default=0, ge=0, le=65535, description="port for /metrics and health of a role run alone, on 127.0.0.1; 0: none"
     )
+    database_url: str | None = Field(None, validation_alias="DATABASE_URL", description=DATABASE_URL)
+    kafka_bootstrap: str | None = Field(None, validation_alias="KAFKA_BOOTSTRAP", description=KAFKA_BOOTSTRAP)
+    clickhouse_url: str | None = Field(None, validation_alias="CLICKHOUSE_URL", description=CLICKHOUSE_URL)
 
     def addresses(self) -> Addresses:
         """The address policy. Raises QuestionInvalid for a proxy that is no address or network."""

@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # Installs Debian packages that tests and benchmarks need and that are not there yet; says so where it cannot.
-# Usage: deploy/packages.sh PACKAGE...
+# Usage: deploy/packages.sh PACKAGE... ; COMMAND:PACKAGE stands for a package that is wanted only where COMMAND is missing.
 set -u
 missing=()
-for package in "$@"; do
+for wanted in "$@"; do
+  package=${wanted#*:}
+  [ "$package" != "$wanted" ] && command -v "${wanted%%:*}" >/dev/null && continue
   dpkg-query --show --showformat='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
 done
 [ ${#missing[@]} -eq 0 ] && exit 0

@@ -1,16 +1,31 @@
 """Gating's settings: read once at start, never changed. `pixelgate settings` prints each with its description."""
 
 from pathlib import Path
+from typing import Final
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+# Said once: several rooms read the same variable, and `pixelgate settings` lists it once.
+DATABASE_URL: Final = "PostgreSQL that holds the ledger: postgresql://user:password@host/database. Unset: a file here"
+REDIS_URL: Final = (
+    "Redis that carries flips and leases between hosts: redis://, rediss:// (TLS) or redis+sentinel://. "
+    "Unset: datagrams on this host"
+)
+KAFKA_BOOTSTRAP: Final = "Kafka brokers that carry events: host:port,host:port. Unset: the journals of this host"
+CLICKHOUSE_URL: Final = (
+    "ClickHouse that is the warehouse: https://user:password@host:8443/database, or chdb:///path. Unset: a file here"
+)
 
 
 class GatingSettings(BaseSettings):
     """From the environment (`PIXELGATE_*`)."""
 
-    model_config = SettingsConfigDict(env_prefix="PIXELGATE_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="PIXELGATE_", frozen=True, extra="ignore", populate_by_name=True)
 
     data: Path = Field(Path("data"), description="data directory of this host")
     admin_host: str = Field("127.0.0.1", description="address the admin port binds")
     admin_port: int = Field(8081, ge=0, le=65535, description="admin port: /metrics and health; 0 for none")
+    database_url: str | None = Field(None, validation_alias="DATABASE_URL", description=DATABASE_URL)
+    redis_url: str | None = Field(None, validation_alias="REDIS_URL", description=REDIS_URL)
+    kafka_bootstrap: str | None = Field(None, validation_alias="KAFKA_BOOTSTRAP", description=KAFKA_BOOTSTRAP)

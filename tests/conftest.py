@@ -6,6 +6,16 @@ import os
 
 from hypothesis import HealthCheck, settings
 
+from tests.servers.fixtures import (  # noqa: F401  fixtures are found by their names
+    kafka_cluster,
+    kafka_three,
+    postgres_server,
+    postgres_url,
+    redis_server,
+    redis_url,
+    report_missing,
+)
+
 # No deadline for one example: machines that run tests stall, and speed is measured elsewhere.
 settings.register_profile("dev", max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", parent=settings.get_profile("dev"), max_examples=200, print_blob=True)
@@ -15,3 +25,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 # collection: what hangs on it (hypothesis, the test modules it knows, DuckDB) then outlives the interpreter, and
 # DuckDB's binding reports that as leaked.
 atexit.register(gc.callbacks.clear)
+
+
+def pytest_terminal_summary(terminalreporter):
+    report_missing(terminalreporter)

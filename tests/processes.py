@@ -21,10 +21,14 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+ENGINES = ("DATABASE_URL", "REDIS_URL", "KAFKA_BOOTSTRAP", "CLICKHOUSE_URL")
+
+
 def environment(data: Path, **settings: object) -> dict[str, str]:
-    """This process's environment without Pixelgate's settings, and with these."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PIXELGATE_")}
-    given = {f"PIXELGATE_{name.upper()}": str(value) for name, value in settings.items()}
+    """This process's environment without Pixelgate's settings, and with these: `redis_url` is REDIS_URL, and so on."""
+    kept = {k: value for k, value in os.environ.items() if not k.startswith("PIXELGATE_") and k not in ENGINES}
+    names = {name: name.upper() if name.upper() in ENGINES else f"PIXELGATE_{name.upper()}" for name in settings}
+    given = {names[name]: str(value) for name, value in settings.items()}
     return {**kept, "PIXELGATE_DATA": str(data), "PYTHONUNBUFFERED": "1", **given}
 
 

@@ -1,8 +1,10 @@
 """The lead's row: which gating service may grant leases, until when, and up to which version all workers enforce.
 
 A term is a number that only grows; whoever holds the newest one leads. Its end is a reading of CLOCK_BOOTTIME, which
-means something on one host and within one boot alone, as a SQLite file does. The holder stops granting well before the
-end; how long before, and what a new leader waits for, is `gating/lead.py`'s.
+means something on one host and within one boot alone, as a SQLite file does. Where services of several hosts share a
+ledger, none can read another's clock: a challenger watches `beat`, which every renewal moves, and succeeds a holder
+whose beat has stood still for longer than a term by the challenger's own clock. The holder stops granting well before
+the end; how long before, and what a new leader waits for, is `gating/lead.py`'s.
 """
 
 from dataclasses import dataclass
@@ -31,12 +33,15 @@ class LeadRow:
     until_boot_ns: int
     enforced_version: int
     enforced_term: int
+    beat: int
 
 
 def read_lead(connection: Connection) -> LeadRow:
     """The row as it stands."""
     row = connection.execute(select(lead)).one()
-    return LeadRow(row.term, row.holder, row.boot_id, row.until_boot_ns, row.enforced_version, row.enforced_term)
+    return LeadRow(
+        row.term, row.holder, row.boot_id, row.until_boot_ns, row.enforced_version, row.enforced_term, row.beat
+    )
 
 
 def take_term(connection: Connection, holder: str, now_boot_ns: int, length_ns: int, boot_id: str) -> Term | None:
@@ -49,21 +54,39 @@ def take_term(connection: Connection, holder: str, now_boot_ns: int, length_ns: 
     if runs and row.holder != holder:
         return None
     term = Term(row.term + 1, holder, now_boot_ns + length_ns)
-    values = {"term": term.number, "holder": holder, "boot_id": boot_id, "until_boot_ns": term.until_boot_ns}
+    values = {
+        "term": term.number, "holder": holder, "boot_id": boot_id, "until_boot_ns": term.until_boot_ns,
+        "beat": lead.c.beat + 1,
+    }  # fmt: skip
     connection.execute(update(lead).values(values))
     return term
+
+
+def succeed(connection: Connection, seen: LeadRow, holder: str) -> int | None:
+    """Begin the term after the one that was `seen`, unless anybody renewed, took or released it meanwhile; its number.
+
+    Its end means nothing to others: they watch the beat. Whoever calls this has seen the beat stand still for longer
+    than a term, or the row without a holder.
+    """
+    unmoved = (lead.c.term == seen.term) & (lead.c.beat == seen.beat)
+    values = {"term": seen.term + 1, "holder": holder, "boot_id": "", "until_boot_ns": 0, "beat": seen.beat + 1}
+    changed = connection.execute(update(lead).where(unmoved).values(values))
+    return seen.term + 1 if changed.rowcount == 1 else None
 
 
 def renew_term(connection: Connection, term: int, until_boot_ns: int) -> bool:
     """Move the term's end, never back; False where a newer term has begun."""
     later = case((lead.c.until_boot_ns > until_boot_ns, lead.c.until_boot_ns), else_=until_boot_ns)
-    changed = connection.execute(update(lead).where(lead.c.term == term).values(until_boot_ns=later))
+    changed = connection.execute(
+        update(lead).where(lead.c.term == term).values(until_boot_ns=later, beat=lead.c.beat + 1)
+    )
     return changed.rowcount == 1
 
 
 def release_term(connection: Connection, term: int) -> bool:
     """End the term now, so that the next leader need not wait for it; False where a newer one has begun."""
-    changed = connection.execute(update(lead).where(lead.c.term == term).values(until_boot_ns=0, holder=""))
+    ended = {"until_boot_ns": 0, "holder": "", "beat": lead.c.beat + 1}
+    changed = connection.execute(update(lead).where(lead.c.term == term).values(ended))
     return changed.rowcount == 1
 
 

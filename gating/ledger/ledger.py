@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final, Self
 
-from sqlalchemy import ColumnElement, Row, delete, func, select
+from sqlalchemy import ColumnElement, Row, delete, func, insert, select, update
 
 from gating.errors import NotFound
 from gating.feed import StatusChange
@@ -229,6 +229,11 @@ class Ledger:
         with self._store.writing() as connection:
             return lead_row.take_term(connection, holder, now_boot_ns, length_ns, boot_id)
 
+    def succeed(self, seen: LeadRow, holder: str) -> int | None:
+        """Begin the term after the one that was `seen`; its number, or None where that one has moved since."""
+        with self._store.writing() as connection:
+            return lead_row.succeed(connection, seen, holder)
+
     def renew_term(self, term: int, until_boot_ns: int) -> bool:
         """Move the term's end, never back; False where a newer term has begun: stop granting."""
         with self._store.writing() as connection:
@@ -243,6 +248,23 @@ class Ledger:
         """Note that all workers enforce `version`; False, and nothing noted, where a newer term has begun."""
         with self._store.writing() as connection:
             return lead_row.record_enforced(connection, term, version)
+
+    # ---- relayed --------------------------------------------------------------------------------------------------
+
+    def relayed(self, place: str) -> int:
+        """Up to which version changes were carried to a place; 0 where none was."""
+        rows = self._rows(select(tables.relayed.c.version).where(tables.relayed.c.place == place))
+        return int(rows[0].version) if rows else 0
+
+    def note_relayed(self, place: str, version: int) -> None:
+        """Note that changes up to `version` were carried there; never less than before."""
+        row = tables.relayed.c
+        with self._store.writing() as connection:
+            known = connection.execute(select(row.version).where(row.place == place)).scalar()
+            if known is None:
+                connection.execute(insert(tables.relayed).values(place=place, version=version))
+            elif known < version:
+                connection.execute(update(tables.relayed).where(row.place == place).values(version=version))
 
     # ---- checks ---------------------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from sqlalchemy import (
     Text,
 )
 
-REVISIONS: Final = ("0001",)
+REVISIONS: Final = ("0001", "0002")
 """Every migration, oldest first; this release reads and writes the last one's schema."""
 
 BIG: Final = BigInteger().with_variant(Integer, "sqlite")
@@ -159,4 +159,13 @@ lead = Table(
     Column("until_boot_ns", BIG, nullable=False),
     Column("enforced_version", BIG, nullable=False),
     Column("enforced_term", BIG, nullable=False),
+    Column("beat", BIG, nullable=False),  # grows with every renewal: who watches it needs no clock of the holder's
+)
+
+# How far the relay has carried changes to each place that keeps no count of its own.
+relayed = Table(
+    "relayed",
+    metadata,
+    Column("place", Text, primary_key=True),
+    Column("version", BIG, nullable=False),
 )
