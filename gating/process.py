@@ -22,7 +22,7 @@ from gating.clock import Clock, boot_ns
 from gating.config import GatingSettings
 from gating.datadir import DataDirectory
 from gating.errors import PixelgateError
-from gating.lead import Lead
+from gating.local_lead import LocalLead
 from gating.ledger import CHANGE, Ledger, Term, sqlite_url
 from gating.service import Service
 from gating.serving import Server, serve_until, stop_event, tcp_listener, unix_listener
@@ -51,7 +51,7 @@ class Leading:
             head = self.ledger.head()
             clock = Clock()
             self.lead = opening.enter_context(
-                Lead(
+                LocalLead(
                     self._directory.feed,
                     epoch=head.epoch,
                     head=head.version,

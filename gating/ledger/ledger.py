@@ -244,10 +244,10 @@ class Ledger:
         with self._store.writing() as connection:
             return lead_row.release_term(connection, term)
 
-    def record_enforced(self, term: int, version: int) -> bool:
-        """Note that all workers enforce `version`; False, and nothing noted, where a newer term has begun."""
+    def record_enforced(self, term: int, version: int, workers: int = 0) -> bool:
+        """Note that all `workers` enforce `version`; False, and nothing noted, where a newer term has begun."""
         with self._store.writing() as connection:
-            return lead_row.record_enforced(connection, term, version)
+            return lead_row.record_enforced(connection, term, version, workers)
 
     # ---- relayed --------------------------------------------------------------------------------------------------
 

@@ -160,6 +160,7 @@ lead = Table(
     Column("enforced_version", BIG, nullable=False),
     Column("enforced_term", BIG, nullable=False),
     Column("beat", BIG, nullable=False),  # grows with every renewal: who watches it needs no clock of the holder's
+    Column("enforced_workers", BIG, nullable=False),  # how many workers enforce `enforced_version`
 )
 
 # How far the relay has carried changes to each place that keeps no count of its own.
