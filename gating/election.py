@@ -1,9 +1,9 @@
-"""Election: which of several gating services leads, by terms in the ledger they share. No two hosts' clocks are compared.
+"""Election: which of several gating services leads, by terms in the ledger they share. No two hosts' clocks compared.
 
 The holder renews its term each second; every renewal moves the row's beat. A challenger takes over once the beat has
-stood still for longer than a term by its own CLOCK_BOOTTIME, measured from after it read the beat; the holder counts its
-term from before it wrote it. So by the time another can lead, the holder has stopped by its own clock, frozen or not.
-A candidate blocks on the ledger: it runs in the thread that writes there.
+stood still for longer than a term by its own CLOCK_BOOTTIME, measured from after it read the beat; the holder counts
+its term from before it wrote it. So by the time another can lead, the holder has stopped by its own clock, frozen or
+not. A candidate blocks on the ledger: it runs in the thread that writes there.
 """
 
 from collections.abc import Callable

@@ -22,8 +22,8 @@ from gating.clock import Clock, boot_ns
 from gating.config import GatingSettings
 from gating.datadir import DataDirectory
 from gating.errors import PixelgateError
-from gating.local_lead import LocalLead
 from gating.ledger import CHANGE, Ledger, Term, sqlite_url
+from gating.local_lead import LocalLead
 from gating.service import Service
 from gating.serving import Server, serve_until, stop_event, tcp_listener, unix_listener
 
