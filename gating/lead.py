@@ -90,6 +90,8 @@ class Granting:
     def advance(self, version: int) -> None:
         """The ledger stands at `version`: leases are granted for no older head from here on."""
         self.head = max(self.head, version)
+        if self.beyond <= self.head:
+            self.beyond = 0
 
     def restart(self, epoch: str, head: int) -> None:
         """In the new epoch versions may mean other changes: what workers reported counts no more, their leases do."""
