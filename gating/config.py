@@ -29,3 +29,11 @@ class GatingSettings(BaseSettings):
     database_url: str | None = Field(None, validation_alias="DATABASE_URL", description=DATABASE_URL)
     redis_url: str | None = Field(None, validation_alias="REDIS_URL", description=REDIS_URL)
     kafka_bootstrap: str | None = Field(None, validation_alias="KAFKA_BOOTSTRAP", description=KAFKA_BOOTSTRAP)
+
+
+class LedgerSettings(BaseSettings):
+    """Which ledger, and no more: for whoever opens it and must not stumble over another setting's fault."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    database_url: str | None = Field(None, validation_alias="DATABASE_URL", description=DATABASE_URL)

@@ -145,10 +145,13 @@ class Gateway:
         import asyncio
 
         from gating.asgi_call import call
+        from gating.config import LedgerSettings
         from gating.process import Leading
 
+        database_url = LedgerSettings().database_url
+
         async def led() -> tuple[int, Any]:
-            with self._directory.hold("gating"), Leading(self._directory) as leading:
+            with self._directory.hold("gating"), Leading(self._directory, database_url) as leading:
                 return await call(leading.api, method, path, body)
 
         status, document = asyncio.run(led())

@@ -22,7 +22,7 @@ from gating.clock import Clock, boot_ns
 from gating.config import GatingSettings
 from gating.datadir import DataDirectory
 from gating.errors import PixelgateError
-from gating.ledger import CHANGE, Ledger, Term, sqlite_url
+from gating.ledger import CHANGE, Ledger, Term, ledger_url
 from gating.local_lead import LocalLead
 from gating.service import Service
 from gating.serving import Server, serve_until, stop_event, tcp_listener, unix_listener
@@ -39,13 +39,14 @@ _log = logging.getLogger("pixelgate.gating")
 class Leading:
     """A ledger that is led: the service and its API, for as long as the block runs. Needs a running loop."""
 
-    def __init__(self, directory: DataDirectory) -> None:
+    def __init__(self, directory: DataDirectory, database_url: str | None = None) -> None:
         self._directory = directory
+        self._url = ledger_url(directory, database_url)
         self._closing = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as opening:
-            self.ledger = opening.enter_context(contextlib.closing(Ledger.open(sqlite_url(self._directory.ledger))))
+            self.ledger = opening.enter_context(contextlib.closing(Ledger.open(self._url)))
             # The role makes this process the only holder: a term that a dead one left running is taken over.
             self._term = self._take_term()
             head = self.ledger.head()
@@ -94,7 +95,7 @@ class Leading:
 async def run(settings: GatingSettings) -> None:
     """Serve until SIGTERM or SIGINT."""
     directory = DataDirectory.open(settings.data)
-    with directory.claim("gating"), Leading(directory) as leading:
+    with directory.claim("gating"), Leading(directory, settings.database_url) as leading:
         doors = [_door(leading.api, unix_listener(directory.gating_socket))]
         if settings.admin_port:
             listener = tcp_listener(settings.admin_host, settings.admin_port)

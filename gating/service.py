@@ -26,7 +26,8 @@ from gating.views import Document, account_line, account_view, created_view, his
 
 T = TypeVar("T")
 Change = Callable[[Transaction], tuple[Document, list[StatusChange]]]
-"""What happens inside one write transaction: the document to answer with, and the changes to announce."""
+"""What happens inside one write transaction: the document to answer with, and the changes to announce. It may be run
+again, so it keeps nothing of an earlier run."""
 
 WAIT_SECONDS: Final = 10.0
 SWEEP_ACCOUNTS: Final = 500
@@ -229,12 +230,8 @@ class Service:
         """
         asked_ns = boot_ns()
 
-        def run() -> tuple[Document, list[StatusChange]]:
-            with self._ledger.begin() as transaction:
-                return change(transaction)
-
         try:
-            document, changes = await self.in_turn(run)
+            document, changes = await self.in_turn(lambda: self._ledger.change(change))
         except Exception:
             with contextlib.suppress(PixelgateError):
                 self._lead.advance((await self._read(self._ledger.head)).version)

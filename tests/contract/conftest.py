@@ -6,10 +6,17 @@ from gating.ledger import Ledger, sqlite_url
 from tests.gating.ledger.desk import Desk
 
 
-@pytest.fixture(params=["sqlite"])
-def ledger(request, tmp_path):
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request, tmp_path):
+    """An empty place for a ledger."""
+    if request.param == "postgres":
+        return request.getfixturevalue("postgres_url")
+    return sqlite_url(tmp_path / "ledger.sqlite")
+
+
+@pytest.fixture
+def ledger(url):
     """I6: whatever a test did, history, projections and head agree afterwards."""
-    url = {"sqlite": lambda: sqlite_url(tmp_path / "ledger.sqlite")}[request.param]()
     with Ledger.open(url) as ledger:
         yield ledger
         assert ledger.verify_history() == []
