@@ -1,28 +1,32 @@
-"""Backoff: how long to wait before the next try at a server that does not answer.
+"""Backoff: how long to wait before the next try, with full jitter.
 
-Full jitter, so that a thousand clients of a server that comes back do not come back at one instant (Marc Brooker,
-"Exponential Backoff And Jitter", AWS Architecture Blog, 2015).
+Pure: randomness comes in. The wait is drawn from 0 up to a limit that doubles with each failure: clients that lost the
+same server then come back spread out, not all at once (AWS Architecture Blog, "Exponential Backoff And Jitter").
 """
 
 import random
+from collections.abc import Callable
 from typing import Final
 
-FIRST_SECONDS: Final = 0.05
-SECONDS_MAX: Final = 5.0
+DOUBLINGS_MAX: Final = 32
+"""Past this many the limit stands at its maximum whatever the base, and 2**n stays a small number."""
 
 
 class Backoff:
-    """One client's waits: each drawn between nothing and twice the bound of the one before."""
+    """The waits of one caller. `reset` once something worked."""
 
-    def __init__(self, first_seconds: float = FIRST_SECONDS, seconds_max: float = SECONDS_MAX) -> None:
-        self._first_seconds, self._seconds_max = first_seconds, seconds_max
-        self._bound_seconds = first_seconds
+    def __init__(
+        self, base_seconds: float, limit_seconds: float, draw: Callable[[float, float], float] = random.uniform
+    ) -> None:
+        self._base_seconds, self._limit_seconds, self._draw = base_seconds, limit_seconds, draw
+        self.failures = 0
 
-    def next(self) -> float:
-        """Seconds to wait now."""
-        bound, self._bound_seconds = self._bound_seconds, min(2 * self._bound_seconds, self._seconds_max)
-        return random.uniform(0, bound)  # noqa: S311  no secret
+    def next_seconds(self) -> float:
+        """The wait before the next try; counts a failure."""
+        limit = min(self._limit_seconds, self._base_seconds * 2 ** min(self.failures, DOUBLINGS_MAX))
+        self.failures += 1
+        return self._draw(0, limit)
 
     def reset(self) -> None:
-        """It worked: the next failure begins small again."""
-        self._bound_seconds = self._first_seconds
+        """Something worked: the next failure begins small again."""
+        self.failures = 0

@@ -11,9 +11,10 @@ service's, nobody else has granted a lease that the fence does not know.
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, Final
+from typing import Final, TypeVar
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -29,13 +30,15 @@ from gating.lead import Granting, look_again, not_enforced
 from gating.ledger import Head, Ledger
 from gating.redis_keys import REPORTS, answers_to
 
-InTurn = Callable[[Callable[[], Any]], Awaitable[Any]]
-"""Runs a callable in the one thread that may write to the ledger."""
+T = TypeVar("T")
 
 LISTEN_SECONDS: Final = 5.0
 """How long the channel may be silent before the connection is looked at: a ping, which redis-py sends by itself."""
 NOTE_SECONDS: Final = 0.1
 """How often a leader looks whether more is enforced without a report having said so: a lease that ran out."""
+BACKOFF_SECONDS: Final = 0.05
+BACKOFF_SECONDS_MAX: Final = 2.0
+"""While Redis is away no lease is granted, and a flip waits for those there are to run out: 3 s."""
 
 _log = logging.getLogger("pixelgate.gating")
 
@@ -46,21 +49,22 @@ class SharedLead:
     def __init__(
         self,
         ledger: Ledger,
-        redis: Redis,
+        redis: Redis | None,
         candidate: Candidate,
         clock: Clock,
         *,
-        in_turn: InTurn,
         notes: bool = True,
         boot_ns: Callable[[], int] = boot_ns,
     ) -> None:
-        """notes: other services may wait for flips too, so what is enforced is noted for them in the ledger."""
+        """redis: None for a service that never contends. notes: other services may wait for flips too, so what is
+        enforced is noted for them in the ledger."""
         self._ledger = ledger
         self._notes = notes
         self._redis = redis
         self._candidate = candidate
         self._clock = clock
-        self._in_turn = in_turn
+        # A thread of its own: a long transaction of the service's keeps no leader from renewing its term.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="lead")
         self._boot_ns = boot_ns
         self._granting: Granting | None = None  # while this service leads
         self._head = 0
@@ -111,7 +115,7 @@ class SharedLead:
         """How many workers enforce the version, if all do that might enforce something older; else None."""
         granting = self._granting
         if granting is None:
-            row = await asyncio.to_thread(self._ledger.lead)
+            row = await self._ask(self._ledger.lead)
             return row.enforced_workers if row.enforced_version >= version else None
         granting.advance(version)
         if granting.missing(version, self._boot_ns()) or granting is not self._granting:
@@ -151,8 +155,10 @@ class SharedLead:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Contend for the lead, and lead, for as long as the block runs; then let the next one lead at once."""
-        works = [self._contend, self._listen, self._send, *([self._note] if self._notes else ())]
-        tasks = [asyncio.create_task(work()) for work in works]
+        if self._redis is None:
+            raise ValueError("a leader needs Redis to reach its workers")
+        works = [self._contend(), self._listen(self._redis), self._send(self._redis)]
+        tasks = [asyncio.create_task(work) for work in (*works, *([self._note()] if self._notes else ()))]
         try:
             yield
         finally:
@@ -161,12 +167,20 @@ class SharedLead:
             await asyncio.gather(*tasks, return_exceptions=True)
             self._granting = None
             with contextlib.suppress(PixelgateError):
-                await self._in_turn(self._candidate.retire)
+                await self._ask(self._candidate.retire)
+
+    def close(self) -> None:
+        """Let the thread end; to be called when nothing runs or waits any more."""
+        self._thread.shutdown()
+
+    async def _ask(self, work: Callable[[], T]) -> T:
+        """Run what blocks on the ledger in this lead's own thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     async def _contend(self) -> None:
         while True:
             try:
-                await self._in_turn(self._candidate.step)
+                await self._ask(self._candidate.step)
                 await self._look_at_the_ledger()
             except PixelgateError as error:
                 # Without renewal no lease is granted past the term: hits go on unverified, and are settled later.
@@ -182,13 +196,13 @@ class SharedLead:
             return
         granting = self._granting
         known = max(granting.head, granting.beyond) if granting else 0  # committed before the ledger is asked
-        head = await self._in_turn(self._ledger.head)
+        head = await self._ask(self._ledger.head)
         if granting is None:
             self._take_over(head)
         elif head.version < known:
             _log.error("the ledger went back from version %d to %d: a new epoch begins", known, head.version)
             self._head = head.version
-            granting.restart(await self._in_turn(self._draw_epoch), head.version)
+            granting.restart(await self._ask(self._draw_epoch), head.version)
             self._noted = 0
         else:
             self.advance(head.version)
@@ -217,11 +231,11 @@ class SharedLead:
 
     # ---- reports and answers ----------------------------------------------------------------------------------------
 
-    async def _listen(self) -> None:
-        backoff = Backoff()
+    async def _listen(self, redis: Redis) -> None:
+        backoff = Backoff(BACKOFF_SECONDS, BACKOFF_SECONDS_MAX)
         while True:
             try:
-                async with self._redis.pubsub() as channel:
+                async with redis.pubsub() as channel:
                     await channel.subscribe(REPORTS)
                     while True:
                         message = await channel.get_message(ignore_subscribe_messages=True, timeout=LISTEN_SECONDS)
@@ -229,7 +243,7 @@ class SharedLead:
                         if message is not None:
                             self._take(message["data"])
             except (RedisError, OSError) as error:
-                seconds = backoff.next()
+                seconds = backoff.next_seconds()
                 _log.warning("reports cannot be heard, next try in %.1f s: %s", seconds, error)
                 await asyncio.sleep(seconds)
 
@@ -247,20 +261,22 @@ class SharedLead:
             # One that is held up on its way grants the less for it: it counts from when its report was sent.
             self._answers.put_nowait((answers_to(report.worker), encode(answer)))
 
-    async def _send(self) -> None:
-        backoff = Backoff()
+    async def _send(self, redis: Redis) -> None:
+        backoff = Backoff(BACKOFF_SECONDS, BACKOFF_SECONDS_MAX)
         while True:
             answers = [await self._answers.get()]
             while not self._answers.empty():
                 answers.append(self._answers.get_nowait())
             try:
-                pipeline = self._redis.pipeline(transaction=False)
+                pipeline = redis.pipeline(transaction=False)
                 for channel, answer in answers:
                     pipeline.publish(channel, answer)
                 await pipeline.execute()
                 backoff.reset()
             except (RedisError, OSError):
-                await asyncio.sleep(backoff.next())  # lost, as any answer may be; `_listen` tells of the trouble
+                await asyncio.sleep(
+                    backoff.next_seconds()
+                )  # lost, as any answer may be; `_listen` tells of the trouble
 
     # ---- for the services that do not lead --------------------------------------------------------------------------
 
@@ -275,7 +291,7 @@ class SharedLead:
                 continue
             term, workers = self._candidate.term, len(granting.workers())
             try:
-                if await self._in_turn(partial(self._ledger.record_enforced, term, version, workers)):
+                if await self._ask(partial(self._ledger.record_enforced, term, version, workers)):
                     self._noted = version
             except PixelgateError as error:
                 _log.warning("what is enforced was not noted: %s", error)
