@@ -4,6 +4,7 @@ SHARED: the collector imports it on its way to the first hit, so it loads the st
 `LedgerFeed` (`ledger_feed.py`) is the embedded form.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -93,6 +94,9 @@ class Follower(Protocol):
 
     def apply(self, change: StatusChange) -> None:
         """Take one account's state over, unless a newer one is already there."""
+
+    def apply_page(self, changes: Sequence[bytes]) -> None:
+        """Take many changes over at once, each as `StatusChange.encode` wrote it: what a load does, page by page."""
 
     def stand(self, version: int) -> None:
         """Everything up to `version` has been applied."""

@@ -3,9 +3,6 @@
 Changes and leases come as Unix datagrams from the leading gating service. The ledger file itself is read at the start
 and after a gap alone, in short pages, because a reader that freezes inside a read blocks every flip (SQLite's rollback
 journal). Called from the worker's event loop; never waits on a hit's way.
-
-A lease counts from when its report was sent and only once the map stands at the head the answer named: a worker that
-froze in between wakes to a lease that is over.
 """
 
 import asyncio
@@ -16,21 +13,15 @@ from pathlib import Path
 from typing import Final
 
 from gating.clock import boot_ns
-from gating.datagram import Announcement, Answer, Mailbox, Report
+from gating.datagram import Announcement, Answer, Mailbox
 from gating.feed import Follower, StatusChange
-from gating.fence import LEASE_NS
+from gating.lease import Lease
 
 LEADER: Final = "gating"
 """The leader's mailbox in the feed directory."""
-REPORT_SECONDS: Final = 1.0
-UNLEASED_REPORT_SECONDS: Final = 0.1
-"""A worker without a lease keeps every hit unverified, so it asks more often."""
-ANSWER_NS_MAX: Final = 500_000_000
-"""An answer later than this says too little about the leader's clock (it is off by up to this much) to be used."""
 RETRY_SECONDS: Final = 0.002
 RETRIES_MAX: Final = 20
 """After these 40 ms nobody reads there: the next report's turn will do."""
-REPORTS_KEPT_MAX: Final = 64
 PAGE_ROWS: Final = 500
 """About 2 ms of reading and decoding: what a page holds up the answers, and holds the ledger's read lock."""
 LOCKED_RETRY_SECONDS: Final = 0.02
@@ -54,14 +45,9 @@ class LedgerFeed:
     ) -> None:
         self._follower = follower
         self._ledger = ledger
-        self._boot_ns = boot_ns
-        self._worker = worker
+        self._lease = Lease(follower, worker, boot_ns)
         self._mailbox = Mailbox(directory, worker)
-        self._sent: dict[int, tuple[int, int]] = {}  # report number -> (CLOCK_BOOTTIME when sent, version told)
-        self._number = 0
         self._retries = 0
-        self._promised: tuple[int, int] = (0, 0)  # (head the map must reach, lease end) of the best answer so far
-        self._lease_until_ns = 0
         self._reading: asyncio.Task[None] | None = None
         self.reads = 0  # how often the ledger file was read: once at the start, then once a gap
 
@@ -82,8 +68,7 @@ class LedgerFeed:
         try:
             while True:
                 self.report()
-                leased = self._boot_ns() < self._lease_until_ns
-                await asyncio.sleep(REPORT_SECONDS if leased else UNLEASED_REPORT_SECONDS)
+                await asyncio.sleep(self._lease.report_seconds)
         finally:
             loop.remove_reader(self._mailbox.socket)
             if self._reading is not None:
@@ -94,12 +79,7 @@ class LedgerFeed:
 
     def report(self) -> None:
         """Tell the leader where the map stands, and so ask for a lease."""
-        self._number += 1
-        follower = self._follower
-        self._sent[self._number] = self._boot_ns(), follower.version
-        while len(self._sent) > REPORTS_KEPT_MAX:
-            del self._sent[next(iter(self._sent))]
-        if self._mailbox.send(LEADER, Report(self._worker, self._number, follower.epoch, follower.version)):
+        if self._mailbox.send(LEADER, self._lease.report()):
             self._retries = 0
         elif self._retries < RETRIES_MAX:
             # The kernel queues a dozen datagrams for the leader (net.unix.max_dgram_qlen), and workers report at once.
@@ -125,31 +105,12 @@ class LedgerFeed:
             return False
         follower.apply(message.change)
         follower.stand(message.change.version)
-        self._redeem()
+        self._lease.redeem()
         return True
 
     def _take_answer(self, answer: Answer) -> None:
-        sent_ns, told = self._sent.pop(answer.number, (0, 0))
-        received_ns = self._boot_ns()
-        if received_ns - sent_ns > ANSWER_NS_MAX:
-            return
-        follower = self._follower
-        if answer.epoch != follower.epoch or answer.head < told:  # another ledger, or an older copy put back
-            follower.restart(answer.epoch)
-            self._lease_until_ns = 0
-        # The leader read its clock somewhere between the two; the middle halves the error.
-        follower.set_clock(answer.now_us, (sent_ns + received_ns) // 2)
-        self._promised = (answer.head, sent_ns + LEASE_NS)
-        self._redeem()
-        if follower.version < answer.head:
+        if self._lease.take(answer) and self._follower.version < answer.head:
             self._read_ledger_soon()
-
-    def _redeem(self) -> None:
-        """A promised lease counts once the map stands at the head it was promised for."""
-        head, until_ns = self._promised
-        if until_ns > self._lease_until_ns and self._follower.epoch and self._follower.version >= head:
-            self._lease_until_ns = until_ns
-            self._follower.lease(until_ns)
 
     # ---- the ledger file --------------------------------------------------------------------------------------------
 
@@ -159,7 +120,7 @@ class LedgerFeed:
 
     async def _catch_up_and_report(self) -> None:
         await self._catch_up()
-        self._redeem()
+        self._lease.redeem()
         self.report()
 
     async def _catch_up(self) -> None:
@@ -183,7 +144,7 @@ class LedgerFeed:
             follower = self._follower
             if epoch != follower.epoch:
                 follower.restart(epoch)
-                self._lease_until_ns = 0
+                self._lease.lost()
                 if version:
                     version = 0
                     continue

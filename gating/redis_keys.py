@@ -1,7 +1,7 @@
 """What stands where in Redis: names of keys and channels, and what a stream entry's id says.
 
-SHARED by the relay (which writes), the leader (which answers reports) and the workers' feed; pure, stdlib alone. One hash
-tag binds all keys to one slot, so that a script may touch them together on a cluster too.
+SHARED by the relay (which writes), the leader (which answers reports) and the workers' feed; pure, stdlib alone. One
+hash tag binds all keys to one slot, so that a script may touch them together on a cluster too.
 
     {pixelgate}:epoch             hash     epoch: whose keys hold; term: of who wrote last; building: a rebuild's epoch
     {pixelgate}:<epoch>:state     hash     account -> its newest StatusChange (JSON)
