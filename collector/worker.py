@@ -26,6 +26,7 @@ from collector.metrics import PUBLISH_SECONDS, CounterFile, Counters
 from collector.protocol import protocol_class
 from collector.wheel import Wheel
 from gating.datadir import DataDirectory
+from gating.feed import Feed
 from gating.ledger_feed import LedgerFeed
 from gating.serving import Server, serve_until, stop_event, tcp_listener
 
@@ -64,9 +65,7 @@ class Worker:
         )
         self.counters = Counters()
         self.gate = Gate()
-        self.feed = LedgerFeed(
-            self.gate, ledger=directory.ledger, directory=directory.feed, worker=f"worker-{self.journal.id[:16]}"
-        )
+        self.feed = _feed(settings, directory, self.gate, self.journal.id)
         made = SyncedGroup if self.journal.durability is Durability.DISK else Group
         group = made(self.gate, self.journal, self.counters.outcomes, loop, self._end)
         self.wheel = Wheel(loop)
@@ -124,6 +123,15 @@ class Worker:
         for connection in list(self.server.server_state.connections):
             if (transport := getattr(connection, "transport", None)) is not None:
                 transport.abort()
+
+
+def _feed(settings: CollectorSettings, directory: DataDirectory, gate: Gate, journal: str) -> Feed:
+    """The journal's random id makes the worker's name unique to this start, on any host."""
+    if settings.redis_url:
+        from gating.redis_feed import RedisFeed  # loaded where it is used: a worker without Redis saves 10 MB
+
+        return RedisFeed(gate, url=settings.redis_url, worker=f"worker-{journal}")
+    return LedgerFeed(gate, ledger=directory.ledger, directory=directory.feed, worker=f"worker-{journal[:16]}")
 
 
 def _uvicorn(app: CollectorApp, protocol: type[asyncio.Protocol], settings: CollectorSettings) -> uvicorn.Config:

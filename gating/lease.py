@@ -1,8 +1,8 @@
 """Lease: a worker's side of the lease - numbered reports, the answers to them, and until when hits may be verified.
 
-Shared by both forms of the feed; pure, apart from the follower it moves and the clock that comes in. A lease counts from
-when its report was sent and only once the map stands at the head the answer named: a worker that froze in between wakes
-to a lease that is over.
+Shared by both forms of the feed; pure, apart from the follower it moves and the clock that comes in. A lease counts
+from when its report was sent and only once the map stands at the head the answer named: a worker that froze in between
+wakes to a lease that is over.
 """
 
 from collections.abc import Callable
@@ -30,6 +30,7 @@ class Lease:
         self._number = 0
         self._promised: tuple[int, int] = (0, 0)  # (head the map must reach, lease end) of the best answer so far
         self._until_ns = 0
+        self.restarts = 0  # how often the map began anew: whoever reads a map meanwhile begins anew too
 
     @property
     def held(self) -> bool:
@@ -80,3 +81,4 @@ class Lease:
         """The map began anew: neither the lease nor a promise made for another epoch's versions counts any more."""
         self._until_ns = 0
         self._promised = (0, 0)
+        self.restarts += 1

@@ -1,7 +1,7 @@
 """Opens Redis by its URL: one server, one behind TLS, or whatever master a Sentinel names.
 
 Called by the gating service and the collector's workers. It connects to nothing yet: whoever uses the client does. No
-command is repeated behind its caller's back, since a repeat on another server (after a failover) may mean something else.
+command is repeated behind its caller's back: on another server, after a failover, it may mean something else.
 
     redis://user:password@host:6379/0
     rediss://user:password@host:6379/0?ssl_ca_certs=/etc/ssl/redis-ca.pem

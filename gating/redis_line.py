@@ -60,6 +60,14 @@ class Line:
         async with self._bounded(ANSWER_SECONDS):
             await self._write([words])
 
+    async def reply(self) -> Any:
+        """The reply to what was sent. Raises as `call` does."""
+        async with self._bounded(ANSWER_SECONDS):
+            reply = await self._read()
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
     async def receive(self, seconds: float) -> Any:
         """The next reply or message; None where there was none within that time, and the line goes on."""
         return await self._connection.read_response(timeout=seconds)
