@@ -82,7 +82,7 @@ async def test_a_worker_that_missed_a_change_takes_a_snapshot_before_the_next_on
         await aeventually(lambda: follower.leased)
     house.announce(house.desk.do("pause"))
     await house.forget_announcements()
-    async with a_worker(house, "again", follower) as (_, feed):
+    async with a_worker(house, "again", follower):
         seen = house.desk.open("late")
         house.announce(seen)
         await aeventually(lambda: follower.leased and follower.version == seen.version)
@@ -107,7 +107,7 @@ async def test_another_epoch_makes_the_worker_begin_anew(house):
 async def test_without_a_leaders_answer_no_hit_is_verified(house):
     key = await open_shops(house)
     house.grant(False)
-    async with a_worker(house) as (follower, feed):
+    async with a_worker(house) as (follower, _):
         assert outcome(follower, key) == Outcome.UNVERIFIED
         made = house.desk.do("pause")
         house.announce(made)
