@@ -140,7 +140,7 @@ class Site:
         return all(role.must_live() for role in self.roles)
 
     def _role(self, name: str, data: Path, *arguments: str) -> Role:
-        log = self.folder / f"{data.name}-{name.split()[0]}.log"
+        log = self.folder / f"{data.name}-{name.split(maxsplit=1)[0]}.log"
         role = Role(name, data, log, self.engines.settings, *arguments)
         self.roles.append(role)
         return role

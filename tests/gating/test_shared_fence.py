@@ -4,7 +4,7 @@ Real candidates and grantings on a real ledger; time, the workers' maps and the 
 """
 
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from hypothesis import settings
@@ -12,12 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from gating.clock import Clock
-from gating.datagram import Report
 from gating.election import TERM_NS, TERM_SURELY_OVER_NS, Candidate
 from gating.fence import LEASE_NS, LEASE_SURELY_OVER_NS, Fence
 from gating.lead import Granting
+from gating.lease import Lease
 from gating.ledger import Ledger, sqlite_url
-from gating.ledger_feed import ANSWER_NS_MAX
 from tests.gating.test_election import Host
 
 SECOND = 1_000_000_000
@@ -35,34 +34,23 @@ class Service:
     to_note: tuple[int, int] | None = None  # (term, version): the term was asked; the ledger not yet
 
 
-@dataclass
 class Worker:
-    """What RedisFeed does with reports, answers and changes."""
+    """A worker's own side of the lease, over a map that the test moves one change at a time."""
 
-    name: str
-    clock: Host
-    version: int = 0
-    lease_until_ns: int = 0
-    promised: tuple[int, int] = (0, 0)
-    sent: dict[int, int] = field(default_factory=dict)
+    epoch = "epoch"
 
-    def report(self):
-        number = len(self.sent) + 1
-        self.sent[number] = self.clock()
-        return Report(self.name, number, "epoch", self.version)
+    def __init__(self, name, clock):
+        self.name, self.clock, self.version, self.lease_until_ns = name, clock, 0, 0
+        self.side = Lease(self, name, clock)
 
-    def take(self, answer):
-        sent_ns = self.sent.get(answer.number, 0)
-        if self.clock() - sent_ns > ANSWER_NS_MAX:
-            return
-        self.sent[answer.number] = -SECOND  # once
-        self.promised = (answer.head, sent_ns + LEASE_NS)
-        self.redeem()
+    def restart(self, epoch):
+        raise AssertionError("there is one epoch")
 
-    def redeem(self):
-        head, until_ns = self.promised
-        if self.version >= head:
-            self.lease_until_ns = max(self.lease_until_ns, until_ns)
+    def lease(self, until_boot_ns):
+        self.lease_until_ns = until_boot_ns
+
+    def set_clock(self, now_us, at_boot_ns):
+        """What time it is matters to no lease."""
 
     @property
     def leased(self):
@@ -166,7 +154,7 @@ class Hosts(RuleBasedStateMachine):
 
     @rule(who=st.integers(0, 1))
     def reports_itself(self, who):
-        self.reports.append(self.workers[who].report())
+        self.reports.append(self.workers[who].side.report())
 
     @rule(who=st.integers(0, 1), which=st.integers(0, 10))
     def hears_an_answer(self, who, which):
@@ -174,20 +162,20 @@ class Hosts(RuleBasedStateMachine):
         worker = self.workers[who]
         own = [answer for name, answer in self.answers if name == worker.name]
         if own:
-            worker.take(own[-1 - which % len(own)])
+            worker.side.take(own[-1 - which % len(own)])
 
     @rule(who=st.integers(0, 1))
     def follows(self, who):
         """One change more reaches it."""
         worker = self.workers[who]
         worker.version = min(worker.version + 1, self.head)
-        worker.redeem()
+        worker.side.redeem()
 
     @invariant()
     def no_worker_verifies_by_less_than_was_claimed(self):
         """I5"""
         for worker in self.workers:
-            assert not worker.leased or worker.version >= self.claimed, (worker, self.claimed)
+            assert not worker.leased or worker.version >= self.claimed, (worker.name, worker.version, self.claimed)
 
     @invariant()
     def at_most_one_service_may_grant(self):
