@@ -2,20 +2,13 @@
 
 import pytest
 
-from gating.ledger import Ledger, sqlite_url
+from gating.ledger import Ledger
 from tests.gating.ledger.desk import Desk
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request, tmp_path):
-    """An empty place for a ledger."""
-    if request.param == "postgres":
-        return request.getfixturevalue("postgres_url")
-    return sqlite_url(tmp_path / "ledger.sqlite")
+from tests.gating.ledger.places import url  # noqa: F401  a fixture is found by its name
 
 
 @pytest.fixture
-def ledger(url):
+def ledger(url):  # noqa: F811
     """I6: whatever a test did, history, projections and head agree afterwards."""
     with Ledger.open(url) as ledger:
         yield ledger
