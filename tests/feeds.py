@@ -7,6 +7,7 @@ Redis as a leader does, with the relay beside it.
 import asyncio
 import contextlib
 
+import redis
 from redis.exceptions import RedisError
 
 from collector.gate import Gate
@@ -107,10 +108,17 @@ class RedisHouse:
         self.relay.wake()
 
     async def settled(self):
-        """Redis stands at the ledger's head."""
-        await aeventually(
-            lambda: self.relay.status().relayed == self.ledger.head().version and not self.relay.status().trouble
-        )
+        """Redis stands at the ledger's head, in its epoch."""
+        with redis.Redis.from_url(self.url) as server:
+
+            def stands():
+                head = self.ledger.head()
+                return (
+                    server.hget(redis_keys.POINTER, "epoch") == head.epoch.encode()
+                    and server.get(redis_keys.head_of(head.epoch)) == b"%d" % head.version
+                )
+
+            await aeventually(stands, 20)
 
     async def enforced(self, version):
         await self.leader.enforced(version)
@@ -127,10 +135,8 @@ class RedisHouse:
     async def forget_announcements(self):
         """Whoever did not hear the last changes will not hear them any more."""
         await self.settled()
-        line = Line(open_redis(self.url))
-        await line.connect()
-        await line.call("XTRIM", redis_keys.stream_of(self.ledger.head().epoch), "MAXLEN", 0)
-        await line.close()
+        with redis.Redis.from_url(self.url) as server:
+            server.xtrim(redis_keys.stream_of(self.ledger.head().epoch), 0, approximate=False)
 
     def feed(self, follower, name, **options):
         return RedisFeed(follower, url=self.url, worker=name, **options)
