@@ -18,6 +18,7 @@ redis_keys, redis_client, redis_line, backoff
                         what stands where in Redis, its URL, one connection to it, the waits between tries
 relay, relay_script, accounts_topic
                         outbox -> Redis and Kafka
+saved_map, map_file     a worker's map on its disk, for a start without the feed; its layout
 service, views          a command from end to end; the documents it answers with
 api, asgi_call          the same verbs over HTTP, with and without a socket
 gateway, local_http     the command line's way to them
