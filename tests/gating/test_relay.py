@@ -12,9 +12,9 @@ import redis
 from gating import redis_keys
 from gating.feed import StatusChange
 from gating.ledger import CHANGE, Head, Ledger, OutboxRow, sqlite_url
+from gating.rebuild import PAGE_ACCOUNTS, reason_to_rebuild
 from gating.redis_client import open_redis
 from gating.redis_line import Line
-from gating.relay import PAGE_ACCOUNTS, reason_to_rebuild
 from gating.relay_script import Outpaced, RebuildNeeded, RelayScript, Standing
 from tests.eventually import aeventually
 from tests.feeds import RedisHouse
