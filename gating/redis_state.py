@@ -11,7 +11,7 @@ from gating import redis_keys
 from gating.redis_line import Line
 
 SCAN_ACCOUNTS: Final = 500
-"""About 150 KB and half a millisecond of Redis' time; by SCAN's default of 10 there were fifty times the round trips."""
+"""About 150 KB and half a millisecond of Redis' time; the default of 10 would take fifty times the round trips."""
 SLICE_CHANGES: Final = 200
 SLICE_BYTES: Final = 64 * 1024
 """A piece ends at either: 200 accounts with a key each, or one with a thousand. About 1 ms of the loop to apply."""

@@ -85,8 +85,10 @@ async def in_turn(work):
 class RedisHouse:
     """Scale-out: relay and granter over the Redis of `url`. Changed and re-made in place by the fault tests."""
 
-    def __init__(self, ledger, url, **relay):
+    def __init__(self, ledger, url, *, client=None, **relay):
+        """client: makes one that looks at the server, whatever `url` may do there."""
         self.ledger, self.url, self.desk = ledger, url, Desk(ledger)
+        self.client = client or (lambda: redis.Redis.from_url(url))
         self._relay_options = relay
         self.clock = Clock()
 
@@ -109,7 +111,7 @@ class RedisHouse:
 
     async def settled(self):
         """Redis stands at the ledger's head, in its epoch."""
-        with redis.Redis.from_url(self.url) as server:
+        with self.client() as server:
 
             def stands():
                 head = self.ledger.head()
@@ -135,7 +137,7 @@ class RedisHouse:
     async def forget_announcements(self):
         """Whoever did not hear the last changes will not hear them any more."""
         await self.settled()
-        with redis.Redis.from_url(self.url) as server:
+        with self.client() as server:
             server.xtrim(redis_keys.stream_of(self.ledger.head().epoch), 0, approximate=False)
 
     def feed(self, follower, name, **options):
