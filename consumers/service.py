@@ -29,8 +29,7 @@ from consumers.warehouse.duckdb import DuckDBWarehouse
 from consumers.warehouse.protocol import Audience, Period, WarehouseReader
 from gating.clock import Clock
 from gating.datadir import DataDirectory
-from gating.ledger import Ledger
-from gating.ledger.sqlite import sqlite_url
+from gating.ledger import Ledger, ledger_url
 
 READERS_MAX: Final = 2
 """Reports and exports at once; more wait their turn, so that questions never outnumber the machine's cores."""
@@ -44,7 +43,7 @@ T = TypeVar("T")
 class Service:
     """Open on one data directory, whose role `consumer` the caller holds."""
 
-    def __init__(self, data: DataDirectory, addresses: Addresses) -> None:
+    def __init__(self, data: DataDirectory, addresses: Addresses, database_url: str | None = None) -> None:
         """Raises WarehouseFailed, WarehouseUnknown."""
         self.data = data
         for spool in data.root.glob(f"{SPOOL_PREFIX}*"):  # of exports that a kill broke off
@@ -52,7 +51,8 @@ class Service:
         self.clock = Clock()
         self._addresses = addresses
         # Read, never made: an empty ledger in a missing one's place would know no key, and settle every hit away.
-        self.accounts = Accounts(lambda: Ledger.open_reading(sqlite_url(data.ledger)), self.clock.now_us)
+        url = ledger_url(data, database_url)
+        self.accounts = Accounts(lambda: Ledger.open_reading(url), self.clock.now_us)
         self.warehouse = DuckDBWarehouse.open(data.warehouse)
         source = JournalSource(data.journals, data.quarantine, addresses)
         settler = Settler(self.warehouse, self.accounts, self.clock.now_us)

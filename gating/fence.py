@@ -72,6 +72,17 @@ class Fence:
             ends.append(self._unknown_over_ns)
         return max(ends) if ends else None
 
+    def enforced(self, head: int, now_ns: int) -> int:
+        """The highest version up to `head` for which nobody is missing; 0 while an earlier leader's leases may run."""
+        if now_ns < self._unknown_over_ns:
+            return 0
+        return min((s.version for s in self._workers.values() if now_ns < s.lease_over_ns), default=head)
+
+    def forget_versions(self) -> None:
+        """A new epoch began: nobody has reported anything of it. Leases that were granted run on all the same."""
+        for state in self._workers.values():
+            state.version = 0
+
     def leased(self, now_ns: int) -> list[str]:
         """The workers that may be verifying hits now."""
         # A copy: the admin port asks from a thread of its own.

@@ -1,6 +1,6 @@
 """Both forms of the feed, whole: a real ledger, what leads it, and workers (a gate and its feed) that follow.
 
-The embedded form is led by the service's own `Lead`; the scale-out form by a small granter that answers reports over
+The embedded form is led by the service's own `LocalLead`; the scale-out form by a small granter that answers reports over
 Redis as a leader does, with the relay beside it.
 """
 
@@ -15,7 +15,7 @@ from gating import redis_keys
 from gating.clock import Clock, boot_ns
 from gating.datagram import Answer, Report, decode, encode
 from gating.fence import Fence
-from gating.lead import Lead
+from gating.local_lead import LocalLead
 from gating.ledger_feed import LedgerFeed
 from gating.redis_client import open_redis
 from gating.redis_feed import RedisFeed
@@ -153,7 +153,7 @@ class EmbeddedHouse:
 
     async def __aenter__(self):
         head = self.ledger.head()
-        self.lead = Lead(
+        self.lead = LocalLead(
             self.directory, epoch=head.epoch, head=head.version, clock=self.clock, may_grant=lambda: self.may_grant
         ).__enter__()
         return self

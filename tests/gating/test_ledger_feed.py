@@ -12,9 +12,9 @@ from gating.clock import Clock
 from gating.datagram import Announcement, Answer, Mailbox, Report, decode, encode, living
 from gating.errors import NotEnforcedInTime
 from gating.feed import KeyState, StatusChange
-from gating.lead import Lead
 from gating.ledger.tables import accounts, gate, meta, metadata
 from gating.ledger_feed import PAGE_ROWS, LedgerFeed
+from gating.local_lead import LocalLead
 from gating.status import Status, Verdict
 from tests.eventually import aeventually
 
@@ -90,7 +90,7 @@ async def a_worker(ledger, directory, name="w1", boot_ns=None):
 
 
 def a_lead(directory, head, **more):
-    return Lead(directory, epoch="epoch", head=head, clock=Clock(), may_grant=lambda: True, **more)
+    return LocalLead(directory, epoch="epoch", head=head, clock=Clock(), may_grant=lambda: True, **more)
 
 
 async def test_a_worker_reads_the_whole_map_and_is_leased_by_the_leader(ledger, directory):
@@ -157,9 +157,9 @@ async def test_without_a_ledger_a_worker_serves_and_catches_up_when_there_is_one
 
 async def test_a_leader_stops_granting_when_its_term_is_not_its_own_any_more(ledger, directory):
     ledger.write(a_change(1))
-    with Lead(directory, epoch="epoch", head=1, clock=Clock(), may_grant=lambda: False) as lead:
+    with LocalLead(directory, epoch="epoch", head=1, clock=Clock(), may_grant=lambda: False) as lead:
         async with a_worker(ledger, directory) as (follower, _):
-            reports = lead._reported
+            reports = lead._granting.reported
             await asyncio.wait_for(reports.wait(), 10)
             assert not follower.leased
             assert lead.workers() == []
@@ -173,7 +173,7 @@ async def test_an_answer_for_another_epoch_makes_the_worker_begin_anew(ledger, d
         with ledger.engine.begin() as sql:
             sql.execute(update(meta).values(epoch="restored", head=1))
             sql.execute(update(gate).values(version=1, change=a_change(1, verdict=Verdict.DROP).encode()))
-        with Lead(directory, epoch="restored", head=1, clock=Clock(), may_grant=lambda: True):
+        with LocalLead(directory, epoch="restored", head=1, clock=Clock(), may_grant=lambda: True):
             await aeventually(lambda: follower.leased)
             assert (follower.epoch, follower.version) == ("restored", 1)
             assert follower.decide(b"key-shop", *follower.tick())[0] == Outcome.DROPPED_STATUS

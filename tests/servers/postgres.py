@@ -1,5 +1,6 @@
 """Debian's PostgreSQL: a cluster of its own in a folder, trusting whoever comes over loopback."""
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import psycopg
 
+from tests.eventually import eventually
 from tests.processes import free_port
 from tests.servers.process import ServerMissing, ServerProcess
 
@@ -49,13 +51,37 @@ class PostgresServer(ServerProcess):
             self._make()
         super().start()
 
-    def database(self) -> str:
-        """The URL of a new, empty database."""
+    def database(self, *, icu: bool = False) -> str:
+        """The URL of a new, empty database. icu: one that sorts as people do, not by bytes, where the release can."""
         self._databases += 1
         name = f"test_{self._databases}"
         with psycopg.connect(self.url, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")
+            sorts = icu and connection.info.server_version >= 150_000
+            order = " LOCALE_PROVIDER icu ICU_LOCALE 'en-US' TEMPLATE template0" if sorts else ""
+            connection.execute(f"CREATE DATABASE {name}{order}")
         return self.url_of(name)
+
+    def kill(self) -> None:
+        """SIGKILL for the server and all it has forked, as a host's crash would be; returns when they are gone."""
+        children = self._children() if self.running else []
+        super().kill()
+        for child in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+        eventually(lambda: not any(Path(f"/proc/{child}").exists() for child in children))
+
+    def freeze(self) -> None:
+        """SIGSTOP for the server and all it has forked: it takes connections, and answers nothing."""
+        for process in (self.pid, *self._children()):
+            os.kill(process, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT for all of them."""
+        for process in (*self._children(), self.pid):
+            os.kill(process, signal.SIGCONT)
+
+    def _children(self) -> list[int]:
+        return [int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
 
     def _make(self) -> None:
         if self._owner is not None:
