@@ -1,7 +1,7 @@
 """Both forms of the feed, whole: a real ledger, what leads it, and workers (a gate and its feed) that follow.
 
-The embedded form is led by the service's own `LocalLead`; the scale-out form by a small granter that answers reports over
-Redis as a leader does, with the relay beside it.
+The embedded form is led by the service's own `LocalLead`; the scale-out form by a small granter that answers reports
+over Redis as a leader does, with the relay beside it.
 """
 
 import asyncio
@@ -15,8 +15,8 @@ from gating import redis_keys
 from gating.clock import Clock, boot_ns
 from gating.datagram import Answer, Report, decode, encode
 from gating.fence import Fence
-from gating.local_lead import LocalLead
 from gating.ledger_feed import LedgerFeed
+from gating.local_lead import LocalLead
 from gating.redis_client import open_redis
 from gating.redis_feed import RedisFeed
 from gating.redis_line import Line
@@ -44,6 +44,7 @@ class Granter:
 
     def restart(self, epoch):
         self.epoch = epoch
+        self.fence.forget_versions()
 
     async def run(self):
         while True:
@@ -69,7 +70,7 @@ class Granter:
         version = report.version if report.epoch == self.epoch else 0
         self.fence.report(report.worker, version, boot_ns())
         if self.may_grant:
-            self.fence.granted(report.worker, boot_ns())
+            self.fence.granted(report.worker, self.head, boot_ns())
             answer = Answer(report.number, self.epoch, self.head, self.clock.now_us())
             await says.call("PUBLISH", redis_keys.answers_to(report.worker), encode(answer))
 

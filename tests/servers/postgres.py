@@ -6,6 +6,7 @@ import pwd
 import shutil
 import signal
 import subprocess
+import tempfile
 from pathlib import Path
 
 import psycopg
@@ -27,7 +28,12 @@ class PostgresServer(ServerProcess):
 
     def __init__(self, folder: Path, **settings: str) -> None:
         self._binaries = _binaries()
-        self._folder, self._owner = folder, "postgres" if os.geteuid() == 0 else None
+        self._owner = "postgres" if os.geteuid() == 0 else None
+        if self._owner is not None:
+            # Not under the caller's: pytest closes its folders to other users again whenever another run begins.
+            self._kept = tempfile.TemporaryDirectory(prefix="pixelgate-postgres-")  # goes with this object
+            folder = Path(self._kept.name)
+        self._folder = folder
         self.port, self._databases = free_port(), 0
         folder.mkdir(parents=True, exist_ok=True)
         self.data = folder / "data"
@@ -87,9 +93,6 @@ class PostgresServer(ServerProcess):
         if self._owner is not None:
             owner = pwd.getpwnam(self._owner)
             os.chown(self._folder, owner.pw_uid, owner.pw_gid)
-            for parent in self._folder.parents:  # pytest's own folders are closed to other users
-                if parent.stat().st_uid == os.geteuid() and not parent.stat().st_mode & 0o001 and parent != Path("/"):
-                    parent.chmod(parent.stat().st_mode | 0o011)
         command = [self._binaries / "initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "-N"]
         done = subprocess.run(
             [*command, "--locale=C"], cwd=self._folder, user=self._owner, group=self._owner,
