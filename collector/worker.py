@@ -149,9 +149,12 @@ class Worker:
 def _feed(settings: CollectorSettings, directory: DataDirectory, gate: Gate, journal: str) -> Feed:
     """The journal's random id makes the worker's name unique to this start, on any host."""
     if settings.redis_url:
-        from gating.redis_feed import RedisFeed  # loaded where it is used: a worker without Redis saves 10 MB
+        # Loaded where they are used: a worker without Redis saves 10 MB.
+        from gating.redis_feed import RedisFeed
+        from gating.saved_map import SavedMap
 
-        return RedisFeed(gate, url=settings.redis_url, worker=f"worker-{journal}")
+        saved = SavedMap(directory.maps / f"worker-{settings.worker}")
+        return RedisFeed(gate, url=settings.redis_url, worker=f"worker-{journal}", saved=saved)
     return LedgerFeed(gate, ledger=directory.ledger, directory=directory.feed, worker=f"worker-{journal[:16]}")
 
 

@@ -84,7 +84,7 @@ class Granting:
         self.reported.set()
         if (self.beyond > self.head and not self._alone) or not self._may_grant():
             return None
-        self._fence.granted(report.worker, now_ns)
+        self._fence.granted(report.worker, self.head, now_ns)
         return Answer(report.number, self.epoch, self.head, self._clock.now_us())
 
     def advance(self, version: int) -> None:

@@ -7,8 +7,10 @@ within an epoch the map never moves backwards.
 """
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any, Final
 
@@ -22,6 +24,8 @@ from gating.feed import Follower
 from gating.lease import Lease
 from gating.redis_client import open_redis
 from gating.redis_line import Line
+from gating.redis_state import NotNow, RedisState
+from gating.saved_map import SavedMap
 
 BLOCK_MS: Final = 500
 """How long a reading of the stream waits; then it is looked whether there is another epoch, or a gap."""
@@ -29,12 +33,9 @@ BLOCK_SECONDS_MAX: Final = 2.5
 """A reading that has not ended by then: the server is frozen, or the connection leads nowhere any more."""
 STREAM_CHANGES: Final = 100
 """Changes taken from the stream at once: below a millisecond of the loop."""
-SCAN_ACCOUNTS: Final = 500
-SLICE_CHANGES: Final = 200
-SLICE_BYTES: Final = 64 * 1024
-"""A page is applied in slices of at most this, about 1 ms each: hits are answered between."""
 LOAD_SECONDS_MAX: Final = 30.0
 """The start waits no longer for a whole map; it is gone on with while hits are kept unverified."""
+COMPACT_LOOK_SECONDS: Final = 5.0
 LISTEN_SECONDS: Final = 1.0
 SILENT_ROUNDS_MAX: Final = 2
 """A subscription that has not even answered a PING in so many rounds is dead."""
@@ -44,21 +45,28 @@ BACKOFF_SECONDS_MAX: Final = 1.0
 _log = logging.getLogger("pixelgate.gating")
 
 
-class NotNow(Exception):
-    """There is no whole state to be had at the moment; the message says why."""
-
-
 class RedisFeed:
     """Keeps one follower at the head. `worker`: a name that no other start of any worker on any host has."""
 
-    def __init__(self, follower: Follower, *, url: str, worker: str, boot_ns: Callable[[], int] = boot_ns) -> None:
-        self._follower, self._worker = follower, worker
+    def __init__(
+        self,
+        follower: Follower,
+        *,
+        url: str,
+        worker: str,
+        saved: SavedMap | None = None,
+        boot_ns: Callable[[], int] = boot_ns,
+    ) -> None:
+        """saved: where the map is kept for a start without Redis. Raises InputInvalid for the URL."""
+        self._follower, self._worker, self._saved = follower, worker, saved
         self._redis = open_redis(url, name=f"pixelgate-{worker[:24]}")
         self._lease = Lease(follower, worker, boot_ns)
         self._report_due = asyncio.Event()
         self._standing = ""  # the epoch in which the map is whole, and follows the stream
         self._leaders_epoch = ""  # as of the newest answer
         self._troubles: dict[str, str] = {}
+        self._snapshotting = False
+        self._saved_stands = True  # whether the file that is written to would be of use to a start
         self.snapshots = 0  # how often the whole state was paged: once at the start, then once a gap
 
     @property
@@ -69,12 +77,19 @@ class RedisFeed:
     # ---- Feed -------------------------------------------------------------------------------------------------------
 
     async def load(self) -> None:
-        """Page the whole state from Redis. Returns within LOAD_SECONDS_MAX, and at once where there is none."""
+        """Page the whole state from Redis or, where that cannot be had now, take the map that was saved.
+
+        Returns within LOAD_SECONDS_MAX and what the file takes; no hit is verified before a leader has answered.
+        """
         try:
             async with asyncio.timeout(LOAD_SECONDS_MAX):
                 await self._snapshot()
-        except (RedisError, NotNow, ValueError, OSError) as error:
+        except (RedisError, NotNow, ValueError, TimeoutError) as error:
             self._tell("map", str(error) or f"it took longer than {LOAD_SECONDS_MAX:g} s")
+            if self._saved is not None:
+                self._saved.close()  # what was begun by the attempt
+                if await self._saved.load(self._follower):
+                    self._standing = self._follower.epoch
 
     async def run(self) -> None:
         """Follow the stream, report, take answers; until cancelled."""
@@ -83,8 +98,12 @@ class RedisFeed:
                 tasks.create_task(self._steadily("map", self._follow))
                 tasks.create_task(self._steadily("answers", self._listen))
                 tasks.create_task(self._steadily("reports", self._report))
+                if self._saved is not None:
+                    tasks.create_task(self._steadily("saving", partial(self._compact, self._saved)))
         finally:
             await self._redis.aclose()
+            if self._saved is not None:
+                self._saved.close()
 
     async def _steadily(self, part: str, work: Callable[[Line, Callable[[], None]], Awaitable[None]]) -> None:
         """Do one part of the work on a connection of its own, for ever; a new one after each trouble."""
@@ -136,8 +155,12 @@ class RedisFeed:
         versions = [follower.version, *(redis_keys.version_of(entry) for entry, _ in entries)]
         if any(later != earlier + 1 for earlier, later in pairwise(versions)):
             return False
-        follower.apply_page([fields[1] for _, fields in entries])
+        changes = [fields[1] for _, fields in entries]
+        follower.apply_page(changes)
         follower.stand(versions[-1])
+        if self._saved is not None:
+            for change, version in zip(changes, versions[1:], strict=True):
+                self._saved.change(change, version)
         self._lease.redeem()
         self._report_due.set()
         return True
@@ -162,14 +185,14 @@ class RedisFeed:
     async def _snapshot(self) -> None:
         """Page the state of the epoch that is pointed at, then stand at its head. Raises NotNow.
 
-        On one connection, to one server: a cursor means nothing on another. An account that changes meanwhile comes
-        twice or in either state, and its change comes again by the stream; the follower keeps the newer.
+        An account that changes meanwhile may come in either state; its change comes again by the stream, and the
+        follower keeps the newer.
         """
-        line = Line(self._redis)
+        line, follower, saved = Line(self._redis), self._follower, self._saved
+        self._snapshotting = True
         try:
             await line.connect()
             epoch, head = await self._pointed(line)
-            follower = self._follower
             if epoch == follower.epoch and head < follower.version:
                 self._standing = epoch
                 return  # Redis fell back; this map is newer, and stays
@@ -177,47 +200,61 @@ class RedisFeed:
                 follower.restart(epoch)
                 self._lease.lost()
             self.snapshots += 1
-            restarts = self._lease.restarts
-            async for page in self._pages(line, epoch):
-                for piece in slices(page):
-                    if self._lease.restarts != restarts:
-                        raise NotNow("another epoch has begun while the state was read")
-                    follower.apply_page(piece)
-                    await asyncio.sleep(0)
-            # Still pointed at: so the state was there to the last page, and whole.
-            if (await self._pointed(line))[0] != epoch or self._lease.restarts != restarts:
-                raise NotNow("another epoch has begun while the state was read")
+            await self._page_through(line, epoch, head, follower.apply_page)
             follower.stand(head)
+            if saved is not None:
+                self._stand_saved(saved, head)
             self._standing = epoch
             self._lease.redeem()
             self._report_due.set()
         finally:
+            self._snapshotting = False
             await line.close()
+
+    async def _page_through(
+        self, line: Line, epoch: str, head: int, take: Callable[[Sequence[bytes]], None] | None
+    ) -> None:
+        """Hand the whole state to `take` and to the saved map. Raises NotNow where it, or the map, began anew."""
+        reading = self.snapshots, self._lease.restarts
+        if self._saved is not None:
+            self._saved_stands = False
+            self._saved.begin(epoch)
+        async with contextlib.aclosing(RedisState(line).pieces(epoch, head)) as pieces:
+            async for piece in pieces:
+                if (self.snapshots, self._lease.restarts) != reading:
+                    break
+                if take is not None:
+                    take(piece)
+                if self._saved is not None:
+                    self._saved.page(piece)
+                await asyncio.sleep(0)  # hits are answered between
+        if (self.snapshots, self._lease.restarts) != reading:
+            raise NotNow("the map was begun anew while the state was read")
+
+    async def _compact(self, saved: SavedMap, line: Line, works: Callable[[], None]) -> None:
+        """Write the saved map anew when it asks for that, or where an attempt broke off; flips arrive as ever."""
+        while True:
+            await asyncio.sleep(COMPACT_LOOK_SECONDS)
+            wanted = saved.wants_compaction or not self._saved_stands
+            if wanted and not self._snapshotting and self._follower.epoch == self._standing != "":
+                epoch, head = await self._pointed(line)
+                if epoch == self._standing and head >= self._follower.version:
+                    await self._page_through(line, epoch, head, None)
+                    self._stand_saved(saved, head)
+            else:
+                await line.call("PING")
+            works()
+
+    def _stand_saved(self, saved: SavedMap, head: int) -> None:
+        saved.stand(head)
+        self._saved_stands = True
 
     async def _pointed(self, line: Line) -> tuple[str, int]:
         """(epoch, head) of the state to read. Raises NotNow where there is none, or none that the leader leads."""
-        pointed = await line.call("HGET", redis_keys.POINTER, redis_keys.POINTER_EPOCH)
-        if pointed is None:
-            raise NotNow("Redis holds no state yet")
-        epoch = pointed.decode()
+        epoch, head = await RedisState(line).pointed()
         if self._leaders_epoch not in ("", epoch):
             raise NotNow("Redis is being rebuilt under the leader's new epoch")
-        head = await line.call("GET", redis_keys.head_of(epoch))
-        if head is None:
-            raise NotNow("the state in Redis was never finished")
-        return epoch, int(head)
-
-    async def _pages(self, line: Line, epoch: str) -> AsyncIterator[list[bytes]]:
-        """The state's changes, page by page; the next one is on its way while one is applied."""
-        state = redis_keys.state_of(epoch)
-        await line.send("HSCAN", state, 0, "COUNT", SCAN_ACCOUNTS)
-        while True:
-            cursor, found = await line.reply()
-            if cursor != b"0":
-                await line.send("HSCAN", state, cursor, "COUNT", SCAN_ACCOUNTS)
-            yield found[1::2]
-            if cursor == b"0":
-                return
+        return epoch, head
 
     # ---- reports and answers ----------------------------------------------------------------------------------------
 
@@ -271,17 +308,3 @@ class RedisFeed:
             self._troubles.pop(part, None)
         else:
             self._troubles[part] = trouble
-
-
-def slices(changes: Sequence[bytes]) -> Iterator[list[bytes]]:
-    """Cut a page into pieces of bounded size, in order; one change alone may be larger. Pure."""
-    piece: list[bytes] = []
-    size = 0
-    for change in changes:
-        if piece and (len(piece) >= SLICE_CHANGES or size + len(change) > SLICE_BYTES):
-            yield piece
-            piece, size = [], 0
-        piece.append(change)
-        size += len(change)
-    if piece:
-        yield piece

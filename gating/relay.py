@@ -8,33 +8,29 @@ It grants no lease and answers no report: that is the leader's, which is told of
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from redis.asyncio import Redis
-from redis.exceptions import OutOfMemoryError, RedisError
+from redis.exceptions import RedisError
 
 from gating.accounts_topic import AccountsTopic
 from gating.backoff import Backoff
 from gating.errors import PixelgateError
 from gating.ledger import CHANGE, Head, Ledger, OutboxRow
 from gating.ledger.tables import OWED_MAX
+from gating.rebuild import Awaits, Rebuild, reason_to_rebuild
 from gating.redis_line import Line
-from gating.relay_script import STREAM_CHANGES_MAX, Outpaced, RebuildNeeded, RelayScript, Standing
+from gating.relay_script import STREAM_CHANGES_MAX, Outpaced, RebuildNeeded, RelayScript
 
 T = TypeVar("T")
-InTurn = Callable[[Callable[[], Any]], Awaitable[Any]]
-"""Awaits a callable in the one thread that writes to the ledger."""
-
 POLL_SECONDS: Final = 0.5
 """How often Redis is looked at, and the outbox where nobody said that there is something."""
 BATCH_CHANGES: Final = 200
 """Changes sent together: about 5 ms of Redis' time, within its bound for an answer by far."""
-PAGE_ACCOUNTS: Final = 500
-"""Accounts a rebuild reads at once: a reader of the ledger's file holds a commit up, so for about 3 ms."""
 CHANGES_RETAINED: Final = 10_000
 """Carried changes that stay in the outbox: a Redis that fell back by no more is replayed, under the same epoch."""
 CHANGES_OWED_MAX: Final = 1_000_000
@@ -87,7 +83,7 @@ class Relay:
         redis: Redis,
         leader: Leader,
         *,
-        in_turn: InTurn,
+        in_turn: Awaits,
         accounts_topic: AccountsTopic | None = None,
         changes_retained: int = CHANGES_RETAINED,
         stream_changes_max: int = STREAM_CHANGES_MAX,
@@ -104,11 +100,8 @@ class Relay:
         self._relayed = 0
         self._head = 0  # the ledger's, as last read
         self._must_look, self._must_compare = True, True
-        self._building: tuple[str, int] | None = None  # epoch and term of a rebuild that is not done
-        self._cramped = False  # Redis was full during a rebuild: the old state has to make room
-        self._over_term = 0
+        self._rebuilding = Rebuild(ledger, leader, in_turn=in_turn, read=self._read)
         self._trouble: str | None = None
-        self._rebuilds = 0
 
     def wake(self) -> None:
         """A change was committed: look at the outbox now."""
@@ -122,8 +115,8 @@ class Relay:
             self._relayed,
             max(0, self._head - self._relayed),
             self._trouble,
-            self._building is not None,
-            self._rebuilds,
+            self._rebuilding.under_way,
+            self._rebuilding.done,
             None if self._topic is None else self._topic.version,
             None if self._topic is None else self._topic.trouble,
         )
@@ -206,6 +199,8 @@ class Relay:
         rows = following(rows, self._relayed)
         if not rows:
             raise RebuildNeeded(f"the changes after version {self._relayed} are not in the outbox any more")
+        if self._leader.term != self._term:
+            return False
         self._leader.advance(rows[-1].version)
         self._relayed = await script.changes(self._epoch, self._term, rows)
         return len(rows) == BATCH_CHANGES
@@ -221,60 +216,15 @@ class Relay:
         term = self._term
         if (await self._read(self._ledger.lead)).term != term or self._leader.term != term:
             raise outpaced
-        self._over_term = outpaced.term
-        await self._rebuild(script, f"term {outpaced.term} stands there, and the ledger is at {term}")
+        await self._rebuild(script, f"term {outpaced.term} stands there, and the ledger is at {term}", outpaced.term)
 
-    # ---- rebuilding -------------------------------------------------------------------------------------------------
-
-    async def _rebuild(self, script: RelayScript, why: str) -> None:
-        """Write the ledger's whole state under a new epoch, then point at it. Every step may be repeated."""
+    async def _rebuild(self, script: RelayScript, why: str, over_term: int = 0) -> None:
         self._must_look = True
-        term = self._term
-        epoch = await self._drawn(term)
         _log.warning("Redis is rebuilt under a new epoch: %s", why)
-        try:
-            await script.claim(epoch, term, over_term=self._over_term, give_up_current=self._cramped)
-            version = await self._write_state(script, epoch, term)
-            await script.finish(epoch, term, version)
-        except OutOfMemoryError:
-            self._cramped = True
-            raise
-        self._building, self._cramped, self._over_term = None, False, 0
-        self._rebuilds += 1
-        self._leader.advance(version)
-        self._epoch, self._relayed = epoch, version
+        built = await self._rebuilding.run(script, self._term, over_term)
+        self._leader.advance(built.version)
+        self._epoch, self._relayed = built.epoch, built.version
         self._due.set()  # what was committed meanwhile
-
-    async def _write_state(self, script: RelayScript, epoch: str, term: int) -> int:
-        """All accounts by the version of their newest change; the version that the whole then stands at.
-
-        An account that changes between two pages moves to a higher version and is met again. The last page holds the
-        newest change of all as of its reading, so everything up to that one is written.
-        """
-        version = 0
-        while True:
-            page = await self._read(partial(self._ledger.changes_since, version, PAGE_ACCOUNTS))
-            if page:
-                await script.page(epoch, term, page)
-                version = page[-1].version
-            if len(page) < PAGE_ACCOUNTS:
-                return version
-
-    async def _drawn(self, term: int) -> str:
-        """The epoch to build: a new one, unless this relay has drawn it already and nothing came between."""
-        ledger = self._ledger
-
-        def draw() -> str:
-            with ledger.begin() as transaction:
-                if ledger.lead().term != term:
-                    raise Outpaced(ledger.lead().term)
-                return transaction.new_epoch()
-
-        if self._building is None or self._building != ((await self._read(ledger.head)).epoch, term):
-            epoch: str = await self._in_turn(draw)
-            self._building = epoch, term
-            self._leader.restart(epoch)
-        return self._building[0]
 
     # ---- forgetting -------------------------------------------------------------------------------------------------
 
@@ -338,21 +288,6 @@ class Relay:
         elif trouble is None and self._trouble is not None:
             _log.warning("changes are carried to Redis again")
         self._trouble = trouble
-
-
-def reason_to_rebuild(stands: Standing, head: Head) -> str | None:
-    """Why Redis cannot be gone on from; None where it can, perhaps with changes to replay. Pure."""
-    if not stands.epoch:
-        return "it points at no epoch"
-    if stands.epoch != head.epoch:
-        return "it points at another epoch than the ledger's"
-    if stands.head is None:
-        return "its state was never finished"
-    if stands.head > head.version:
-        return f"it stands at version {stands.head}, the ledger at {head.version}"
-    if stands.head and not stands.has_state:
-        return "its state is gone"
-    return None
 
 
 def following(rows: list[OutboxRow], version: int) -> list[OutboxRow]:

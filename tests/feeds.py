@@ -7,6 +7,7 @@ over Redis as a leader does, with the relay beside it.
 import asyncio
 import contextlib
 
+import redis
 from redis.exceptions import RedisError
 
 from collector.gate import Gate
@@ -43,6 +44,7 @@ class Granter:
 
     def restart(self, epoch):
         self.epoch = epoch
+        self.fence.forget_versions()
 
     async def run(self):
         while True:
@@ -68,7 +70,7 @@ class Granter:
         version = report.version if report.epoch == self.epoch else 0
         self.fence.report(report.worker, version, boot_ns())
         if self.may_grant:
-            self.fence.granted(report.worker, boot_ns())
+            self.fence.granted(report.worker, self.head, boot_ns())
             answer = Answer(report.number, self.epoch, self.head, self.clock.now_us())
             await says.call("PUBLISH", redis_keys.answers_to(report.worker), encode(answer))
 
@@ -84,8 +86,10 @@ async def in_turn(work):
 class RedisHouse:
     """Scale-out: relay and granter over the Redis of `url`. Changed and re-made in place by the fault tests."""
 
-    def __init__(self, ledger, url, **relay):
+    def __init__(self, ledger, url, *, client=None, **relay):
+        """client: makes one that looks at the server, whatever `url` may do there."""
         self.ledger, self.url, self.desk = ledger, url, Desk(ledger)
+        self.client = client or (lambda: redis.Redis.from_url(url))
         self._relay_options = relay
         self.clock = Clock()
 
@@ -107,10 +111,17 @@ class RedisHouse:
         self.relay.wake()
 
     async def settled(self):
-        """Redis stands at the ledger's head."""
-        await aeventually(
-            lambda: self.relay.status().relayed == self.ledger.head().version and not self.relay.status().trouble
-        )
+        """Redis stands at the ledger's head, in its epoch."""
+        with self.client() as server:
+
+            def stands():
+                head = self.ledger.head()
+                return (
+                    server.hget(redis_keys.POINTER, "epoch") == head.epoch.encode()
+                    and server.get(redis_keys.head_of(head.epoch)) == b"%d" % head.version
+                )
+
+            await aeventually(stands, 20)
 
     async def enforced(self, version):
         await self.leader.enforced(version)
@@ -127,10 +138,8 @@ class RedisHouse:
     async def forget_announcements(self):
         """Whoever did not hear the last changes will not hear them any more."""
         await self.settled()
-        line = Line(open_redis(self.url))
-        await line.connect()
-        await line.call("XTRIM", redis_keys.stream_of(self.ledger.head().epoch), "MAXLEN", 0)
-        await line.close()
+        with self.client() as server:
+            server.xtrim(redis_keys.stream_of(self.ledger.head().epoch), 0, approximate=False)
 
     def feed(self, follower, name, **options):
         return RedisFeed(follower, url=self.url, worker=name, **options)
