@@ -14,7 +14,6 @@ from gating.config import LeadSettings
 from gating.datadir import DataDirectory
 from gating.errors import InputInvalid, NotEnforcedInTime
 from gating.ledger import Who
-from gating.redis_client import open_redis
 from gating.redis_feed import RedisFeed
 from gating.redis_keys import POINTER
 from gating.service import Waiting
@@ -41,7 +40,7 @@ class Hosts:
 
     async def worker(self):
         gate = Gate()
-        feed = RedisFeed(gate, open_redis(self.redis_url), worker=f"worker-{secrets.token_hex(16)}")
+        feed = RedisFeed(gate, url=self.redis_url, worker=f"worker-{secrets.token_hex(16)}")
         await feed.load()
         task = asyncio.create_task(feed.run())
         self._stack.push_async_callback(cancelled, task)
