@@ -9,7 +9,7 @@ deadline a hit is on and stamps it, so that a jump of the host's own clock moves
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from collector.outcome import Outcome
@@ -148,6 +148,11 @@ class Gate:
             old = entries.get(name)
             if old is None or old.version < change.version:
                 entries[name] = entry_of(change, key)
+
+    def apply_page(self, changes: Sequence[bytes]) -> None:
+        """Take many encoded changes over (see `Follower.apply_page`)."""
+        for data in changes:
+            self.apply(StatusChange.decode(data))
 
     def stand(self, version: int) -> None:
         """Everything up to `version` has been applied."""
