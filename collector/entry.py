@@ -53,6 +53,7 @@ _OUTCOME: Final = {
     Verdict.DROP: int(Outcome.DROPPED_STATUS),
 }
 _OUTCOME_BY_NAME: Final = {verdict.name: outcome for verdict, outcome in _OUTCOME.items()}
+_BYTES: Final = tuple(bytes((outcome,)) for outcome in range(PLAIN_END))
 _STATUSES: Final = frozenset(str(status) for status in Status)
 _FIELDS: Final = itemgetter("version", "account", "at_us", "status", "verdict", "until_us", "then", "final", "keys")
 
@@ -67,7 +68,7 @@ def pack(outcome: int, version: int, account: bytes, steps: tuple[Step, ...] = (
     key's hits back (account deleted, key revoked), so they drop without a lease too. version: 0 .. VERSION_MAX.
     """
     if not steps and not final and version < _PLAIN_VERSION_END:
-        return bytes((outcome,)) + version.to_bytes(5, "big") + account
+        return _BYTES[outcome] + version.to_bytes(5, "big") + account
     head = _HEAD.pack(PLAIN_END + outcome, len(steps) | (_FINAL if final else 0), version)
     # What lies beyond 64 bits comes before or after every instant, and so does what it is clamped to.
     packed = (_STEP.pack(max(-NEVER_US, min(at_us, NEVER_US - 1)), then) for at_us, then in steps)
@@ -131,7 +132,7 @@ def single(d: Any) -> tuple[str, int, bytes] | None:
         ):
             return None
         if until_us is None and then is None and final is False:
-            return write_key, version, bytes((outcome,)) + version.to_bytes(5, "big") + account.encode()
+            return write_key, version, _BYTES[outcome] + version.to_bytes(5, "big") + account.encode()
         if type(final) is not bool or type(until_us) is not int or until_us >= NEVER_US:
             return None
         step = (until_us, _OUTCOME_BY_NAME[then])

@@ -40,6 +40,10 @@ ACCEPTS_MAX: Final = 4
 With one, each hit on a new connection has a tick, a frame and a write() of its own: 37 us CPU, not 34. One that comes
 alone pays 11 us for the descriptors that find nothing (docs/performance.md)."""
 
+LOAD_SECONDS: Final = 0.5
+"""A worker that starts waits this long for its map, enough for 100,000 keys; then it serves while the rest is loaded,
+keeping hits unverified: until it listens they would be refused."""
+
 _log = logging.getLogger("pixelgate.collector")
 
 
@@ -58,6 +62,7 @@ class Worker:
         loop = asyncio.get_running_loop()
         self._settings = settings
         self._stopped = stopped
+        self._loaded = asyncio.Event()
         self.fatal: BaseException | None = None
         self.journal = Journal.create(
             directory.journals, Durability(settings.durability), segment_bytes=settings.segment_bytes
@@ -90,6 +95,22 @@ class Worker:
         if not self.journal.ready:
             reasons.append(f"the journal is {self.journal.fill:.0%} full")
         return reasons
+
+    async def follow(self) -> None:
+        """Load the map and follow its changes, until cancelled; what fails here is a bug and ends the worker."""
+        try:
+            await self.feed.load()
+            self._loaded.set()
+            await self.feed.run()
+        except Exception as error:
+            self._end(error)
+        finally:
+            self._loaded.set()
+
+    async def loaded(self) -> None:
+        """Return once the map is loaded, or LOAD_SECONDS have passed."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._loaded.wait(), LOAD_SECONDS)
 
     async def tend(self) -> None:
         """Once a second: publish the counters, look at the disk, have the next segment ready before it is needed."""
@@ -142,13 +163,15 @@ def _uvicorn(app: CollectorApp, protocol: type[asyncio.Protocol], settings: Coll
 @contextlib.asynccontextmanager
 async def _running(worker: Worker) -> AsyncIterator[None]:
     """Feed, wheel and counters, for as long as the block runs."""
-    await worker.feed.load()
-    worker.publish()
-    # What is loaded now lives as long as the process: later collections need not walk a million entries.
+    # What is imported lives as long as the process: collections need not walk it, nor while the map is loaded. The map
+    # itself is nothing to the collector (`collector/entry.py`).
     gc.collect()
     gc.freeze()
+    tasks = [asyncio.create_task(worker.follow())]
+    await worker.loaded()
+    worker.publish()
     worker.wheel.start()
-    tasks = [asyncio.create_task(worker.feed.run()), asyncio.create_task(worker.tend())]
+    tasks.append(asyncio.create_task(worker.tend()))
     try:
         yield
     finally:

@@ -9,15 +9,17 @@ froze in between wakes to a lease that is over.
 """
 
 import asyncio
+import contextlib
 import logging
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from gating.clock import boot_ns
 from gating.datagram import Announcement, Answer, Mailbox, Report
-from gating.feed import Follower, StatusChange
+from gating.feed import Follower
 from gating.fence import LEASE_NS
 
 LEADER: Final = "gating"
@@ -31,8 +33,10 @@ RETRY_SECONDS: Final = 0.002
 RETRIES_MAX: Final = 20
 """After these 40 ms nobody reads there: the next report's turn will do."""
 REPORTS_KEPT_MAX: Final = 64
-PAGE_ROWS: Final = 500
-"""About 2 ms of reading and decoding: what a page holds up the answers, and holds the ledger's read lock."""
+PAGE_ROWS: Final = 200
+PAGE_BYTES: Final = 64 * 1024
+"""A page ends at either: 200 accounts with a key each, or one with a thousand. That is 1 ms of reading and decoding:
+what a page holds up the answers, and holds the ledger's read lock (docs/performance.md)."""
 LOCKED_RETRY_SECONDS: Final = 0.02
 LOCKED_TRIES_MAX: Final = 100
 """A writer that holds the file longer than these two seconds is stuck: a worker serves without it."""
@@ -169,62 +173,100 @@ class LedgerFeed:
         miss nothing; when one comes back short, the map stands at the head read in that same page's transaction.
         """
         self.reads += 1
-        version = self._follower.version
-        tries = 0
-        while tries < LOCKED_TRIES_MAX:
-            page = self._page(version)
-            if page is None:
-                tries += 1
-                await asyncio.sleep(LOCKED_RETRY_SECONDS)
-                continue
-            epoch, head, rows = page
-            if not epoch:
-                return
-            follower = self._follower
-            if epoch != follower.epoch:
-                follower.restart(epoch)
-                self._lease_until_ns = 0
-                if version:
-                    version = 0
+        with contextlib.closing(_Pages(self._ledger)) as pages:
+            version = self._follower.version
+            tries = 0
+            while tries < LOCKED_TRIES_MAX:
+                page = pages.after(version)
+                if page is None:
+                    tries += 1
+                    await asyncio.sleep(LOCKED_RETRY_SECONDS)
                     continue
-            for encoded in rows:
-                change = StatusChange.decode(encoded)
-                follower.apply(change)
-                version = change.version
-            if len(rows) < PAGE_ROWS:
-                follower.stand(head)
-                return
-            await asyncio.sleep(0)  # the answers of a page's time come between
+                if not page.epoch:
+                    return
+                follower = self._follower
+                if page.epoch != follower.epoch:
+                    follower.restart(page.epoch)
+                    self._lease_until_ns = 0
+                    if version:
+                        version = 0
+                        continue
+                try:
+                    follower.apply_page(page.changes)
+                except ValueError as error:
+                    _log.warning(
+                        "the ledger %s holds what is no change: %s; hits are kept unverified", self._ledger, error
+                    )
+                    return
+                if page.is_last:
+                    follower.stand(page.head)
+                    return
+                version = page.last_version
+                await asyncio.sleep(0)  # the answers of a page's time come between
 
-    def _page(self, after: int) -> tuple[str, int, list[bytes]] | None:
-        """One page in one short read transaction: (epoch, head, changes).
 
-        None while a writer commits; an empty epoch where there is nothing that can be read.
-        """
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """What one read transaction found. epoch: empty where there is nothing that can be read."""
+
+    epoch: str
+    head: int = 0
+    changes: Sequence[bytes] = ()
+    last_version: int = 0
+    is_last: bool = True
+
+
+class _Pages:
+    """The ledger file, read in pages, each in one short transaction; the connection lasts for one catching up."""
+
+    def __init__(self, ledger: Path) -> None:
+        self._ledger = ledger
+        self._connection: sqlite3.Connection | None = None
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+    def after(self, version: int) -> _Page | None:
+        """The changes after this version; None while a writer commits."""
         try:
-            # Read-only: a worker never makes the file, its journal or a lock that outlives it.
-            connection = sqlite3.connect(f"file:{_quoted(self._ledger)}?mode=ro", uri=True, timeout=0)
-        except sqlite3.OperationalError:
-            return "", 0, []  # no ledger yet
-        try:
-            connection.isolation_level = None
-            connection.execute("BEGIN")
-            found = connection.execute("SELECT epoch, head FROM meta").fetchone()
-            rows = connection.execute(
-                "SELECT change FROM gate WHERE version > ? ORDER BY version LIMIT ?", (after, PAGE_ROWS)
-            ).fetchall()
+            if self._connection is None:
+                self._connection = self._connect()
+            return self._read(self._connection, version)
         except sqlite3.OperationalError as error:
             if _is_busy(error):
                 return None
-            return "", 0, []  # tables not made yet, or a journal that only a writer can roll back
+            return _Page("")  # no ledger yet, no tables yet, or a journal that only a writer can roll back
         except sqlite3.DatabaseError as error:
             _log.warning("the ledger %s cannot be read: %s; hits are kept unverified", self._ledger, error)
-            return "", 0, []
+            return _Page("")
+
+    def _connect(self) -> sqlite3.Connection:
+        # Read-only: a worker never makes the file, its journal or a lock that outlives it.
+        connection = sqlite3.connect(f"file:{_quoted(self._ledger)}?mode=ro", uri=True, timeout=0)
+        connection.isolation_level = None
+        return connection
+
+    def _read(self, connection: sqlite3.Connection, version: int) -> _Page:
+        connection.execute("BEGIN")
+        try:
+            found = connection.execute("SELECT epoch, head FROM meta").fetchone()
+            rows = connection.execute(
+                "SELECT version, change FROM gate WHERE version > ? ORDER BY version LIMIT ?", (version, PAGE_ROWS)
+            )
+            changes: list[bytes] = []
+            last, room = version, PAGE_BYTES
+            for last, change in rows:  # noqa: B007 (what the next page comes after)
+                changes.append(change)
+                room -= len(change)
+                if room <= 0:
+                    break
+            rows.close()
         finally:
-            connection.close()
+            connection.rollback()
         if found is None:
-            return "", 0, []
-        return str(found[0]), int(found[1]), [row[0] for row in rows]
+            return _Page("")
+        return _Page(str(found[0]), int(found[1]), changes, last, is_last=len(changes) < PAGE_ROWS and room > 0)
 
 
 def _is_busy(error: sqlite3.OperationalError) -> bool:
