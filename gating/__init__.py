@@ -13,6 +13,7 @@ ledger/                 the truth about accounts: history, keys, deadlines, outb
 clock, times            the service's clock; times as people write them
 fence, lead             which workers may still enforce what; the one leader that grants their leases
 datagram, ledger_feed   what leader and workers say to each other; how a worker's gate is moved
+saved_map, map_file     a worker's map on its disk, for a start without the feed; its layout
 service, views          a command from end to end; the documents it answers with
 api, asgi_call          the same verbs over HTTP, with and without a socket
 gateway, local_http     the command line's way to them
