@@ -210,7 +210,14 @@ def options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--few", type=int, default=500, help="write keys to compare with (500)")
     add("--many", type=int, default=1_000_000, help="write keys (1,000,000)")
-    add("--starts", type=int, default=3, help="starts of each, for memory and loading (3)")
+    add(
+        "--starts",
+        type=int,
+        default=3,
+        choices=range(1, 100),
+        metavar="N",
+        help="starts of each, for memory and loading (3)",
+    )
     add("--rounds", type=int, default=5, help="interleaved rounds of CPU a hit; 0 leaves them out (5)")
     add("--seconds", type=int, default=3, help="measured seconds of a round (3)")
     add("--connections", type=int, default=64, help="connections at a time (64)")
