@@ -6,6 +6,8 @@ import pwd
 import shutil
 import signal
 import subprocess
+import tempfile
+import weakref
 from pathlib import Path
 
 import psycopg
@@ -27,9 +29,13 @@ class PostgresServer(ServerProcess):
 
     def __init__(self, folder: Path, **settings: str) -> None:
         self._binaries = _binaries()
-        self._folder, self._owner = folder, "postgres" if os.geteuid() == 0 else None
+        self._owner = "postgres" if os.geteuid() == 0 else None
         self.port, self._databases = free_port(), 0
+        if self._owner is not None:  # pytest's folders are closed to other users, and closed again by the next pytest
+            folder = Path(tempfile.mkdtemp(prefix="pixelgate-postgres-"))
+            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
         self.data = folder / "data"
         options = [f"--{name}={value}" for name, value in {**SETTINGS, **settings}.items()]
         command = [self._binaries / "postgres", "-D", self.data, "-p", str(self.port), "-k", folder, *options]
@@ -87,9 +93,6 @@ class PostgresServer(ServerProcess):
         if self._owner is not None:
             owner = pwd.getpwnam(self._owner)
             os.chown(self._folder, owner.pw_uid, owner.pw_gid)
-            for parent in self._folder.parents:  # pytest's own folders are closed to other users
-                if parent.stat().st_uid == os.geteuid() and not parent.stat().st_mode & 0o001 and parent != Path("/"):
-                    parent.chmod(parent.stat().st_mode | 0o011)
         command = [self._binaries / "initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "-N"]
         done = subprocess.run(
             [*command, "--locale=C"], cwd=self._folder, user=self._owner, group=self._owner,
