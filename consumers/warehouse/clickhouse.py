@@ -48,6 +48,7 @@ class ClickHouseWarehouse:
         self._announces = announces
         self._begun: Mapping[str, int] | None = None  # streams with a batch that was begun and not ended
         self._client = ClickHouseClient(place, writes=True)
+        self._idle: list[ClickHouseClient] = []  # readers' clients at rest: opening one asks the server a lot
 
     @classmethod
     def open(cls, url: str, *, announces: bool = False) -> "ClickHouseWarehouse":
@@ -232,9 +233,15 @@ class ClickHouseWarehouse:
         return {"streams": dict(streams), "journals": journals, "missing": missing}
 
     def reader(self) -> ClickHouseReader:
-        return ClickHouseReader(ClickHouseClient(self._place, writes=False))
+        try:
+            client = self._idle.pop()
+        except IndexError:
+            client = ClickHouseClient(self._place, writes=False)
+        return ClickHouseReader(client, self._idle)
 
     def close(self) -> None:
         self._client.close()
+        while self._idle:
+            self._idle.pop().close()
 
 

@@ -24,8 +24,12 @@ PARAMS_COLUMN: Final = [field.name for field in fields(Event)].index("params")
 class ClickHouseReader:
     """The `WarehouseReader` protocol; one thread at a time."""
 
-    def __init__(self, client: ClickHouseClient) -> None:
+    def __init__(self, client: ClickHouseClient, idle: list[ClickHouseClient]) -> None:
+        """idle: where the client goes at the end; as many lie there as readers were ever open at once."""
         self._client = client
+        self._idle = idle
+        self._closed = False
+        self._whole = True  # nothing it was asked for was left unread or failed
 
     def counts(self, view: View, period: Period, month: Period) -> Counts:
         operator = view.audience is Audience.OPERATOR
@@ -48,18 +52,35 @@ class ClickHouseReader:
         )
 
     def events(self, view: View, period: Period) -> Iterator[Event]:
+        self._whole = False
         with self._client.failing("reading events"):
             for block in self._client.blocks("scan", _values(view, period)):
                 yield from map(event_of_row, block)
+        self._whole = True
 
     def write_parquet(self, view: View, period: Period, path: Path) -> int:
+        self._whole = False
         with self._client.failing("writing a Parquet file"), path.open("wb") as file:
             for chunk in self._client.chunks("parquet", "Parquet", _values(view, period)):
                 file.write(chunk)
-        return int(duckdb.execute("SELECT sum(num_rows)::BIGINT FROM parquet_file_metadata($1)", [str(path)]).fetchall()[0][0])
+        self._whole = True
+        return _rows_in(path)
 
     def close(self) -> None:
-        self._client.close()
+        if self._closed:
+            return
+        self._closed = True
+        if self._whole:
+            self._idle.append(self._client)
+        else:
+            self._client.close()
+
+
+def _rows_in(path: Path) -> int:
+    """How many rows a Parquet file says it holds."""
+    with duckdb.connect() as connection:
+        found = connection.execute("SELECT num_rows FROM parquet_file_metadata($1)", [str(path)]).fetchall()
+    return int(found[0][0])
 
 
 def _values(view: View, period: Period) -> dict[str, Any]:
