@@ -5,8 +5,9 @@ one (clickhouse.sql); what may have been written by a predecessor that died is l
 
 A batch: `begun` of its streams - what goes nowhere is set aside - ids sent again - events - unverified - ids of what
 was set aside - missing ranges - `highest` of its streams. A death between any two leaves `highest` below `begun`: the
-batch comes again, however it is cut then, and as long as its sequences lie at or below `begun` each is looked up: what
-is there is passed over, the rest is judged as if it came for the first time.
+batch comes again, however it is cut then, and what lies at or below `begun` is looked up by id: what is there is passed
+over, the rest is judged as if it came for the first time. (`begun` is noted BEGUN_AHEAD sequences ahead, not a batch at a
+time.)
 
 A settlement: `leaving` - what goes nowhere is set aside - ids to announce - events - ids of what was set aside - the
 deletion from `unverified`. A death before the deletion leaves the events unverified: they are settled again, and what
@@ -18,14 +19,15 @@ Must not decide what is visible: views say so. One process settles at a time: of
 """
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 import orjson
 
 from collector.event import Event
 from consumers.errors import WarehouseUnknown
-from consumers.source import Missing, Part
+from consumers.source import BATCH_EVENTS_MAX, Missing, Part
 from consumers.warehouse.clickhouse_client import ClickHouseClient, Place, place_of
 from consumers.warehouse.clickhouse_reader import ClickHouseReader, event_of_row
 from consumers.warehouse.lines import again_lines, part_lines
@@ -35,6 +37,10 @@ FORMAT: Final = 1
 """Of the tables; raised when an older release could no longer read them."""
 
 TABLES: Final = ("events", "unverified", "streams", "missing", "gone", "again", "unannounced", "leaving", "seen")
+
+BEGUN_AHEAD: Final = 10 * BATCH_EVENTS_MAX
+"""So many sequences of each stream are looked up after a start, some ms a batch; for each fewer, `begun` is noted more
+often, which costs any batch as much as its `highest` does."""
 
 ANNOUNCED_MAX: Final = 500
 """Ids of one deletion: they stand in the statement, of which a server reads 256 KiB."""
@@ -46,7 +52,9 @@ class ClickHouseWarehouse:
     def __init__(self, place: Place, *, announces: bool = False) -> None:
         self._place = place
         self._announces = announces
-        self._begun: Mapping[str, int] | None = None  # streams with a batch that was begun and not ended
+        self._suspect: Mapping[str, int] | None = None  # up to where others may have begun a stream; None: ask
+        self._begun: dict[str, int] = {}  # what is noted of it
+        self._made: dict[str, bool] = {}  # temporary tables of this session, and whether anything is in them
         self._client = ClickHouseClient(place, writes=True)
         self._idle: list[ClickHouseClient] = []  # readers' clients at rest: opening one asks the server a lot
 
@@ -92,81 +100,105 @@ class ClickHouseWarehouse:
     def highest(self) -> Mapping[str, int]:
         with self._client.failing("reading how far it is"):
             streams = self._client.rows("highest")
-        self._begun = {stream: begun for stream, highest, begun in streams if begun > highest}
+        self._suspect = {stream: begun for stream, highest, begun in streams if begun > highest}
+        self._begun = dict(self._suspect)
         return {stream: highest for stream, highest, _ in streams if highest}
 
     def append(self, parts: Sequence[Part], missing: Sequence[Missing], again: Sequence[Event | bytes] = ()) -> Stored:
-        if self._begun is None:
+        if self._suspect is None:
             self.highest()
-        with self._client.failing("taking a batch"):
+        suspect, self._suspect = self._suspect or {}, None  # until this batch is through, nothing is sure
+        with self._client.failing("taking a batch"), self._temporary():
             lines = part_lines(parts)
             lines_again = again_lines(again, lines)
-            suspect = self._is_suspect(parts)
-            begun, self._begun = self._begun, None  # until this batch is through, nothing of it is sure
-            self._note_streams("begun", parts)
-            stored = self._append_lines(lines, lines_again, suspect) if lines or lines_again else Stored()
+            self._begin(parts)
+            looked_up = any(part.sequences and part.sequences[0] <= suspect.get(part.stream, 0) for part in parts)
+            stored = self._append_lines(lines, lines_again, looked_up) if lines or lines_again else Stored()
             if missing:
                 self._client.insert("missing", [orjson.dumps(gap) for gap in missing])
-            self._note_streams("highest", parts)
-        highest = {part.stream: part.highest for part in parts}
-        self._begun = {stream: end for stream, end in (begun or {}).items() if end > highest.get(stream, 0)}
+            if parts:
+                highest = [orjson.dumps({"stream": part.stream, "highest": part.highest}) for part in parts]
+                self._client.insert("streams", highest)
+        self._suspect = suspect
         return stored
 
-    def _is_suspect(self, parts: Sequence[Part]) -> bool:
-        """Whether a part holds what an earlier batch may have written before it broke off."""
-        begun = self._begun or {}
-        return any(part.sequences and part.sequences[0] <= begun.get(part.stream, 0) for part in parts)
+    def _begin(self, parts: Sequence[Part]) -> None:
+        """Note up to where the parts' streams may be written to from now on."""
+        ahead = {p.stream: p.highest + BEGUN_AHEAD for p in parts if p.highest > self._begun.get(p.stream, 0)}
+        if ahead:
+            begun = [orjson.dumps({"stream": stream, "begun": sequence}) for stream, sequence in ahead.items()]
+            self._client.insert("streams", begun)
+            self._begun |= ahead
 
-    def _note_streams(self, column: str, parts: Sequence[Part]) -> None:
-        if parts:
-            self._client.insert("streams", [orjson.dumps({"stream": p.stream, column: p.highest}) for p in parts])
+    @contextmanager
+    def _temporary(self) -> Iterator[None]:
+        """Whatever fails may have been the session's end: its tables are made anew then."""
+        try:
+            yield
+        except BaseException:
+            self._made.clear()
+            raise
 
-    def _append_lines(self, lines: list[bytes], again: list[bytes], suspect: bool) -> Stored:
+    def _empty(self, *tables: str) -> None:
+        """Have the temporary tables there, with nothing in them."""
+        for table in tables:
+            filled = self._made.get(table)
+            if filled is None:
+                self._client.run(table)
+            elif filled:
+                self._client.run("empty", table=table)
+            self._made[table] = False
+
+    def _fill(self, table: str, name: str, **values: Any) -> None:
+        """Carry out a statement that writes to a temporary table."""
+        self._made[table] = True
+        self._client.run(name, **values)
+
+    def _append_lines(self, lines: list[bytes], again: list[bytes], looked_up: bool) -> Stored:
         client = self._client
-        client.run("aside")
-        client.run("suspects")
-        client.run("incoming")
+        self._empty("aside", "suspects", "incoming")
+        self._made["incoming"] = True
         if again:
             client.insert("incoming", again)
             client.run("sent_again")
-            client.run("suspect_incoming")
         if lines:
             client.insert("incoming", lines)
-        client.run("aside_taken_again")
-        if suspect:
-            client.run("suspects")
-            client.run("suspect_incoming")
-        if suspect or again:
-            self._set_aside_known("events", "unverified", "gone")
-        if again:
-            client.run("keep_sent_again")
-        loaded, with_client_id, aside = client.rows("facts")[0]
+        loaded, unverified, with_client_id, taken_again = client.rows("facts")[0]
         if loaded != len(lines) + len(again):  # never: a line that the engine reads otherwise than we wrote it
             raise ValueError(f"{len(lines) + len(again)} events were written for it, it read {loaded}")
+        if looked_up or again:
+            self._fill("suspects", "suspect_incoming" if looked_up else "suspect_sent_again")
+            self._set_aside_known("events", "unverified", "gone")
+        if taken_again:
+            self._fill("aside", "aside_taken_again_but" if again else "aside_taken_again")
         if with_client_id:
             self._set_aside_repeats()
-        verified, unverified, duplicates = client.rows("kept")[0]
-        if verified:
+        stored = Stored(events=loaded - unverified, unverified=unverified)
+        if self._made["aside"]:
+            stored = Stored(*client.rows("kept")[0])
+        if again:
+            client.run("keep_sent_again")
+        if stored.events:
             client.run("keep_events")
-        if unverified:
+        if stored.unverified:
             client.run("keep_unverified")
-        if duplicates:
+        if stored.duplicates:
             client.run("keep_gone")
-        return Stored(events=verified, unverified=unverified, duplicates=duplicates)
+        return stored
 
     def _set_aside_known(self, *tables: str) -> None:
         """Set aside what of `suspects` is in the tables."""
         first_us, last_us = self._client.rows("suspects_times")[0]
         for table in tables:
-            self._client.run(f"aside_{table}", first_us=first_us, last_us=last_us)
+            self._fill("aside", f"aside_{table}", first_us=first_us, last_us=last_us)
 
     def _set_aside_repeats(self) -> None:
         """Set aside a client's retries, of one another and of what is settled."""
         first_us, last_us = self._client.rows("repeats_times")[0]
         window_us = DUPLICATE_WINDOW_US
-        self._client.run("repeats_within", window_us=window_us)
+        self._fill("aside", "repeats_within", window_us=window_us)
         low_us, high_us = first_us - window_us, last_us + window_us
-        self._client.run("repeats_before", window_us=window_us, low_us=low_us, high_us=high_us)
+        self._fill("aside", "repeats_before", window_us=window_us, low_us=low_us, high_us=high_us)
 
     # Settle
 
@@ -176,19 +208,19 @@ class ClickHouseWarehouse:
 
     def settle(self, rulings: Sequence[Ruling], before_us: int, events_max: int) -> Settled:
         client, settling = self._client, uuid.uuid4().hex
-        with client.failing("settling unverified events"):
-            client.run("rulings")
+        with client.failing("settling unverified events"), self._temporary():
+            self._empty("rulings", "aside", "suspects")
+            self._made["rulings"] = True
             client.insert("rulings", [orjson.dumps(ruling) for ruling in rulings])
             client.run("settling", before_us=before_us, events_max=events_max)
-            client.run("aside")
-            events, with_client_id, _ = client.rows("facts")[0]
+            self._made.pop("incoming", None)  # this one has not the columns of a batch's
+            events, _, with_client_id, _ = client.rows("facts")[0]
             if not events:
                 return Settled()
             client.run("begin_leaving", **{"pass": settling})
-            client.run("suspects")
-            client.run("suspect_incoming")
+            self._fill("suspects", "suspect_incoming")
             self._set_aside_known("events", "gone")
-            client.run("aside_dropped")
+            self._fill("aside", "aside_dropped")
             if with_client_id:
                 self._set_aside_repeats()
             visible, hidden, gone, duplicates = client.rows("settled")[0]

@@ -112,6 +112,9 @@ INSERT INTO about SELECT {format:UInt32};
 -- name: highest
 SELECT stream, max(highest), max(begun) FROM streams GROUP BY stream;
 
+-- name: empty
+TRUNCATE TABLE {table:Identifier};
+
 -- name: incoming
 -- The wire's own JSON (collector/event.py) as it is read in, and beside it what the tables hold instead. Its two times
 -- are put together from their digits: ClickHouse reads the years 1900 to 2299 alone, the wire has 1 to 9999. (Days since
@@ -157,7 +160,10 @@ CREATE OR REPLACE TEMPORARY TABLE suspects (journal String, sequence UInt64, rec
 INSERT INTO suspects SELECT journal, sequence, received FROM incoming;
 
 -- name: sent_again
-CREATE OR REPLACE TEMPORARY TABLE sent_again ENGINE = Memory AS SELECT journal, sequence FROM incoming;
+CREATE OR REPLACE TEMPORARY TABLE sent_again ENGINE = Memory AS SELECT journal, sequence, received FROM incoming;
+
+-- name: suspect_sent_again
+INSERT INTO suspects SELECT journal, sequence, received FROM sent_again;
 
 -- name: keep_sent_again
 INSERT INTO again SELECT journal, sequence FROM sent_again
@@ -165,11 +171,16 @@ WHERE (journal, sequence) NOT IN (SELECT journal, sequence FROM aside);
 
 -- name: aside_taken_again
 INSERT INTO aside SELECT DISTINCT journal, sequence, 'known' FROM again
+WHERE (journal, sequence) IN (SELECT journal, sequence FROM incoming);
+
+-- name: aside_taken_again_but
+-- What is sent again itself: whether it was taken the other tables tell, as this one is written to before them.
+INSERT INTO aside SELECT DISTINCT journal, sequence, 'known' FROM again
 WHERE (journal, sequence) IN (SELECT journal, sequence FROM incoming)
-    AND (journal, sequence) NOT IN (SELECT journal, sequence FROM suspects);
+    AND (journal, sequence) NOT IN (SELECT journal, sequence FROM sent_again);
 
 -- name: facts
-SELECT count(), countIf(client_hash != 0), (SELECT count() FROM aside) FROM incoming;
+SELECT count(), countIf(NOT verified), countIf(client_hash != 0), (SELECT count() FROM again) FROM incoming;
 
 -- name: suspects_times
 SELECT toUnixTimestamp64Micro(min(received)), toUnixTimestamp64Micro(max(received)) FROM suspects;
@@ -323,14 +334,10 @@ SELECT DISTINCT journal, first, last FROM missing ORDER BY journal, first, last;
 
 -- name: counts
 -- One statement, so that the figures of a report agree: all its parts read the same rows.
-SELECT 'visible' AS kind, CAST(NULL, 'Nullable(String)') AS value, countIf(visible) AS n
-FROM seen(of_account = {account:String}, revealed = {revealed:UInt64}, from_us = {from_us:Int64}, to_us = {to_us:Int64})
-UNION ALL
-SELECT 'hidden', NULL, countIf(NOT visible)
-FROM seen(of_account = {account:String}, revealed = {revealed:UInt64}, from_us = {from_us:Int64}, to_us = {to_us:Int64})
-UNION ALL
-SELECT 'visitors', NULL, uniqExactIf(visitor, visible)
-FROM seen(of_account = {account:String}, revealed = {revealed:UInt64}, from_us = {from_us:Int64}, to_us = {to_us:Int64})
+SELECT kind, CAST(NULL, 'Nullable(String)') AS value, n FROM (
+    SELECT [countIf(visible), countIf(NOT visible), uniqExactIf(visitor, visible)] AS figures
+    FROM seen(of_account = {account:String}, revealed = {revealed:UInt64}, from_us = {from_us:Int64}, to_us = {to_us:Int64}))
+ARRAY JOIN ['visible', 'hidden', 'visitors'] AS kind, figures AS n
 UNION ALL
 SELECT 'mtu', NULL, uniqExactIf(visitor, visible OR {hidden_too:Bool})
 FROM seen(of_account = {account:String}, revealed = {revealed:UInt64}, from_us = {month_from_us:Int64}, to_us = {month_to_us:Int64})

@@ -92,8 +92,8 @@ def twins(tmp_path, clickhouse_url):
     twins.close()
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
-@given(steps=st.lists(STEP, min_size=5, max_size=25))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=12)
+@given(steps=st.lists(STEP, min_size=5, max_size=20))
 def test_any_life_leaves_the_same_behind_in_both_forms(twins, steps):
     """I10, I11: appends, repetitions however they are cut, events sent again, settlements, gaps, reopenings."""
     logs = {name: Log(secrets.token_hex(16)) for name in "AB"}
