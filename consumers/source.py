@@ -29,11 +29,14 @@ class Part:
 
     stream: within it sequences never come twice but by repetition (a journal's id; in Kafka a partition's journal).
     highest: up to here (included) the stream is covered by this part and those before it, gaps too.
+    events: each as an Event, or as the very line that `Event.encode` wrote: the warehouse's engine reads such lines
+    itself, which spares decoding them here. A line that no engine can read fails the whole batch (WarehouseFailed), so
+    after a `rewind` a source of lines decodes each one itself and sets aside what is none.
     """
 
     stream: str
     highest: int
-    events: Sequence[Event]
+    events: Sequence[Event | bytes]
     sequences: Sequence[int]
 
 
