@@ -22,7 +22,6 @@ from gating.local_http import Answer, LocalClient, NobodyListens
 from gating.status import Verdict
 
 if TYPE_CHECKING:  # what reads the files by itself is loaded where nobody can be asked: half a second
-    from collector.addresses import Addresses
     from consumers.accounts import Accounts
     from consumers.config import ConsumerSettings
     from consumers.service import Service
@@ -122,12 +121,13 @@ class ConsumerClient:
 
         clock = Clock()
         accounts = Accounts(lambda: Ledger.open_reading(sqlite_url(self._data.ledger)), clock.now_us)
-        tail = Tail(self._data.journals, self._addresses(), Filter(account, verdict, audience), accounts.view)
+        tail = Tail(
+            self._data.journals, self._read_settings().addresses(), Filter(account, verdict, audience), accounts.view
+        )
         return _followed(tail, accounts)
 
-    def _addresses(self) -> "Addresses":
-        settings = self._settings() if callable(self._settings) else self._settings
-        return settings.addresses()
+    def _read_settings(self) -> "ConsumerSettings":
+        return self._settings() if callable(self._settings) else self._settings
 
     def _ask(self, remote: Callable[[], T], local: "Callable[[Service], Awaitable[T]]", settled: float | None) -> T:
         """Ask the consumer that listens, or be it; whichever comes first, since one may start or stop just now."""
@@ -154,7 +154,7 @@ class ConsumerClient:
         from consumers.service import Service
 
         async def answered() -> T:
-            service = Service(self._data, self._addresses())
+            service = Service(self._data, self._read_settings())
             try:
                 if settled is not None:
                     await service.loop.settle_alone(settled)

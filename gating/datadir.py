@@ -36,6 +36,7 @@ class DataDirectory:
         self.quarantine = self.root / "quarantine"  # copies of what recovery found corrupt
         self.counters = self.root / "counters"  # one file a collector worker's start
         self.feed = self.root / "feed"  # the Unix datagram sockets of workers and gating
+        self.dead_letters = self.root / "dead-letters"  # what no reader can make an event of
         self.locks = self.root / "locks"
         self.gating_socket = self.root / "gating.sock"  # HTTP, for the command line on this host
         self.consumer_socket = self.root / "consumer.sock"  # HTTP, reports and exports
