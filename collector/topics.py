@@ -5,16 +5,19 @@ The contract fixes the names; they are a value all the same, so that a test may 
 
 from dataclasses import dataclass
 
-from collector.event import TOPIC_EVENTS, TOPIC_HIDDEN, Event
+from collector.event import TOPIC_EVENTS, TOPIC_HIDDEN
+from collector.publishers import TOPIC_PUBLISHERS
 
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """Where accepted events go, and where hidden and unverified ones."""
+    """Where accepted events go, where hidden and unverified ones, and where publishers and consumers talk."""
 
     events: str = TOPIC_EVENTS
     hidden: str = TOPIC_HIDDEN
+    publishers: str = TOPIC_PUBLISHERS
 
-    def of(self, event: Event) -> str:
-        """The topic of one event."""
-        return self.events if event.topic == TOPIC_EVENTS else self.hidden
+    @property
+    def of_events(self) -> tuple[str, str]:
+        """Those that events go to."""
+        return self.events, self.hidden

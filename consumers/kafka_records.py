@@ -56,7 +56,7 @@ class Poison:
     reason: str
     key: bytes | None
     value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
+    headers: Sequence[tuple[str, bytes | None]]
 
 
 @dataclass(slots=True)
@@ -84,7 +84,7 @@ class Gathered:
             value = record.value
             if value is not None and not self.careful and record.headers and record.headers[0] == _SCHEMA_HEADER:
                 found = canonical(value)
-                if found and value.endswith(_END) and not _is_again(record.headers):
+                if found and value.endswith(_END) and not (_is_again(record.headers) or _may_be_deep(value)):
                     journal, sequence = found[1], int(found[2])
                     stream = streams.get(journal)
                     if stream is None:
@@ -156,7 +156,7 @@ def event_of(record: Record) -> tuple[Event, bool]:
         raise ValueError("not an event: a dropped hit is never kept")
     if not 0 <= event.version <= NUMBER_MAX:
         raise ValueError("not an event: version is no number of a change")
-    if record.value.count(b"[") + record.value.count(b"{") > DEPTH_BRACKETS_MAX:
+    if _may_be_deep(record.value):
         try:
             event.encode()
         except TypeError as error:
@@ -166,6 +166,10 @@ def event_of(record: Record) -> tuple[Event, bool]:
 
 def _is_again(headers: Sequence[tuple[str, bytes]]) -> bool:
     return len(headers) > 2 and any(name == AGAIN for name, _ in headers)  # two that every record has, in most cases
+
+
+def _may_be_deep(value: bytes) -> bool:
+    return value.count(b"{") + value.count(b"[") > DEPTH_BRACKETS_MAX
 
 
 def _checked(headers: Iterable[tuple[str, bytes]]) -> bool:

@@ -21,7 +21,6 @@ from aiokafka.errors import (
     OffsetOutOfRangeError,
 )
 
-from collector.publishers import TOPIC_PUBLISHERS
 from collector.topics import Topics
 from consumers.asking import Asker
 from consumers.dead_letters import DeadLetters
@@ -110,15 +109,15 @@ class KafkaSource:
         dead_letters: DeadLetters,
         topics: Topics | None = None,
         group: str = GROUP,
-        publishers: str = TOPIC_PUBLISHERS,
     ) -> None:
         self._bootstrap, self._group = bootstrap, group
-        self._topics, self._publishers = topics or Topics(), publishers
+        self._topics = topics or Topics()
         self._highest = highest
         self._dead_letters = dead_letters
         self._asker: Asker | None = None
         self._consumer: AIOKafkaConsumer | None = None
         self._connecting: asyncio.Task[AIOKafkaConsumer] | None = None
+        self._readying = asyncio.Lock()
         self._connect_at, self._failures = 0.0, 0
         self._assignment = 0  # goes up with each rebalance: what was read before one is not committed after it
         self._assigned: _Assigned | None = None  # None until every partition has its place
@@ -165,12 +164,12 @@ class KafkaSource:
     async def ends(self, seconds: float) -> Mapping[str, int]:
         """Every publisher is asked; what earlier ones wrote lies below the partitions' ends at the question."""
         if self._asker is None:
-            self._asker = Asker(self._bootstrap, self._publishers)
+            self._asker = Asker(self._bootstrap, self._topics.publishers)
         began = time.monotonic()
         if not await self._ready(began + seconds):
             raise Unreachable(f"Kafka at {self._bootstrap} cannot be read: {self._status.trouble or 'no answer'}")
         consumer = self._connected()
-        topics = [self._topics.events, self._topics.hidden]
+        topics = self._topics.of_events
         try:
             async with asyncio.timeout(PLACE_SECONDS):
                 ids = await topic_ids(consumer._client, consumer._client.get_random_node(), topics)
@@ -213,6 +212,7 @@ class KafkaSource:
                 await asyncio.wait((task,))
         self._connecting = self._committing = None
         await self._disconnect()
+        self._dead_letters.close()
         if self._asker is not None:
             await self._asker.close()
             self._asker = None
@@ -220,7 +220,11 @@ class KafkaSource:
     # Being connected, and each partition having its place
 
     async def _ready(self, until: float) -> bool:
-        """Whether there is something to read from by `until`; why not is told as trouble."""
+        """Whether there is something to read from by `until`; why not is told as trouble. `ends` asks it too."""
+        async with self._readying:
+            return await self._make_ready(until)
+
+    async def _make_ready(self, until: float) -> bool:
         if self._consumer is None and not await self._connect(until):
             return False
         while self._assigned is None:
@@ -267,7 +271,7 @@ class KafkaSource:
             session_timeout_ms=SESSION_MS,
             rebalance_timeout_ms=REBALANCE_MS,
         )
-        topics = [self._topics.events, self._topics.hidden]
+        topics = self._topics.of_events
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await consumer.start()
@@ -277,7 +281,7 @@ class KafkaSource:
         except BaseException:
             await stopped(consumer)
             raise
-        consumer.subscribe(topics, listener=_Listener(self))
+        consumer.subscribe(list(topics), listener=_Listener(self))
         return consumer
 
     async def _place(self) -> bool:
@@ -383,14 +387,14 @@ class KafkaSource:
         """The batch, once what is no event lies in the dead letters."""
         if gathered.poison:
             try:
-                await asyncio.to_thread(self._dead_letters.write, gathered.poison)
+                await asyncio.to_thread(self._dead_letters.append, gathered.poison)
             except OSError as error:
                 raise SourceFailed("keeping a dead letter", error) from error
             self._status.poison += len(gathered.poison)
             first = gathered.poison[0]
             LOG.warning(
                 "%d records are no events and lie in %s; first: %s/%d offset %d: %s", len(gathered.poison),
-                self._dead_letters.path, first.topic, first.partition, first.offset, first.reason,
+                self._dead_letters.directory, first.topic, first.partition, first.offset, first.reason,
             )  # fmt: skip
         self._status.again += len(gathered.again)
         gathered.next_offsets = {**assigned.to_store, **gathered.next_offsets}

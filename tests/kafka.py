@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.errors import KafkaError
 
-from collector.event import Event
+from collector.event import TOPIC_EVENTS, Event
 from collector.publishers import Announcement, Answer, Ask, Farewell, Word, decode
 from collector.topics import Topics
 from tests.eventually import aeventually
@@ -20,7 +20,7 @@ AGAIN = ("again", b"1")
 
 def own_topics() -> Topics:
     name = uuid.uuid4().hex[:8]
-    return Topics(f"events-{name}", f"hidden-{name}")
+    return Topics(f"events-{name}", f"hidden-{name}", f"publishers-{name}")
 
 
 @asynccontextmanager
@@ -84,7 +84,7 @@ class Writer:
         """Return the highest offset written, by topic and partition."""
         sent = [
             await self._producer.send(
-                self.topics.of(event),
+                self.topic_of(event),
                 event.encode(),
                 event.kafka_key,
                 partition,
@@ -93,6 +93,9 @@ class Writer:
             for event in events
         ]
         return _highest([await one for one in sent])
+
+    def topic_of(self, event: Event) -> str:
+        return self.topics.events if event.topic == TOPIC_EVENTS else self.topics.hidden
 
     async def raw(
         self, topic: str, value: bytes | None, headers: Sequence[tuple[str, bytes]] = (SCHEMA,), partition: int = 0

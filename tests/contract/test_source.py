@@ -8,7 +8,6 @@ import pytest
 
 from collector.addresses import Addresses
 from collector.journal import Journal, Record, encode_record
-from collector.publishers import TOPIC_PUBLISHERS
 from consumers.dead_letters import DeadLetters
 from consumers.journal_source import JournalSource
 from consumers.kafka_source import KafkaSource
@@ -64,13 +63,12 @@ class KafkaForm:
     def __init__(self, root: Path, bootstrap: str) -> None:
         self.root, self.bootstrap, self.stored = root, bootstrap, Stored()
         self.topics, self.group = own_topics(), uuid.uuid4().hex
-        self.publishers = f"{TOPIC_PUBLISHERS}-{self.group[:8]}"
         self.journal, self.sequence = uuid.uuid4().hex, 0
 
     async def start(self) -> None:
-        await make_topics(self.bootstrap, self.topics.events, self.topics.hidden, self.publishers)
+        await make_topics(self.bootstrap, self.topics.events, self.topics.hidden, self.topics.publishers)
         self.writer = await Writer(self.bootstrap, self.topics).start()
-        self.publisher = await Answering(self.bootstrap, self.publishers).start()
+        self.publisher = await Answering(self.bootstrap, self.topics.publishers).start()
 
     async def write(self, hits: int) -> None:
         events = [event(self.sequence + n, self.journal) for n in range(1, hits + 1)]
@@ -82,7 +80,7 @@ class KafkaForm:
             return self.stored.highest
 
         letters = DeadLetters(self.root / "dead-letters")
-        return KafkaSource(self.bootstrap, highest, letters, self.topics, self.group, self.publishers)
+        return KafkaSource(self.bootstrap, highest, letters, self.topics, self.group)
 
     async def end(self) -> None:
         await self.publisher.farewell()
