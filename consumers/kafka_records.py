@@ -22,17 +22,25 @@ AGAIN: Final = "again"
 SCHEMA: Final = "schema"
 SCHEMA_VALUE: Final = str(SCHEMA_VERSION).encode()
 _SCHEMA_HEADER: Final = (SCHEMA, SCHEMA_VALUE)
-DEPTH_BRACKETS_MAX: Final = 100
+HEADERS: Final = 2
+"""`schema` and `verdict`; a third is `again`."""
+
+DEPTH_BRACKETS_MAX: Final = 200
 """Brackets in a value up to which it cannot be nested too deeply to be written again (orjson: 254 levels)."""
+
+SHALLOW_BYTES_MAX: Final = 800
+"""An event's own keys are 330 bytes, so this short a value has no room for so many; counting takes 1 us."""
 
 NUMBER_MAX: Final = 10**18 - 1
 _ID = re.compile(r"[0-9a-f]{32}-[1-9][0-9]{0,17}", re.ASCII)
-_CANONICAL = re.compile(
-    rb'\{"id":"([0-9a-f]{32})-([1-9][0-9]{0,17})",'
-    rb'"received_at":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z",'
-    rb'"account":"[^"\\]*","write_key":"[^"\\]*","verdict":"(?:ACCEPT|HIDE)","verified":(?:true|false),"version":\d{1,18},'
-)
+_JOURNAL = re.compile(rb'\{"id":"[0-9a-f]{32}-[1-9]')
+_ID_START: Final = len(b'{"id":"')
+_ID_END: Final = _ID_START + 33
+_AFTER_ID: Final = b'","received_at":"'
 _END: Final = b'"revealed_at":null}'
+
+_Stream = tuple[list[int], list[Event | bytes]]
+"""Sequences, and their events beside them."""
 
 
 class Record(Protocol):
@@ -74,33 +82,44 @@ class Gathered:
     records: int = 0
     value_bytes: int = 0
     repeated: int = 0
-    _parts: dict[str, tuple[list[int], list[Event | bytes]]] = field(default_factory=dict)
+    _parts: dict[str, _Stream] = field(default_factory=dict)
 
     def add(self, topic: str, partition: int, records: Sequence[Record]) -> None:
         """Take in what came from one partition, in its order."""
-        streams: dict[bytes, tuple[list[int], list[Event | bytes]]] = {}
-        canonical = _CANONICAL.match
+        streams: dict[bytes, _Stream] = {}  # by `{"id":"<journal>-`, so that one look-up checks all of that
         for record in records:
-            value = record.value
-            if value is not None and not self.careful and record.headers and record.headers[0] == _SCHEMA_HEADER:
-                found = canonical(value)
-                if found and value.endswith(_END) and not (_is_again(record.headers) or _may_be_deep(value)):
-                    journal, sequence = found[1], int(found[2])
-                    stream = streams.get(journal)
-                    if stream is None:
-                        stream = streams[journal] = self._stream(topic, partition, journal.decode())
-                    sequences, events = stream
-                    if sequences and sequence <= sequences[-1]:
-                        self.repeated += 1
-                    else:
-                        sequences.append(sequence)
-                        events.append(value)
-                    self.value_bytes += len(value)
-                    continue
-            self._add_slowly(topic, partition, record)
+            value, headers = record.value, record.headers
+            if (
+                self.careful
+                or value is None
+                or len(headers) != HEADERS
+                or headers[0] != _SCHEMA_HEADER
+                or not (stream := streams.get(value[:_ID_END]) or self._first_of(streams, topic, partition, value))
+                or not (digits := value[_ID_END : value.find(b'"', _ID_END)]).isdigit()
+                or not value.startswith(_AFTER_ID, _ID_END + len(digits))
+                or not value.endswith(_END)
+                or (len(value) > SHALLOW_BYTES_MAX and _may_be_deep(value))
+            ):
+                self._add_slowly(topic, partition, record)
+                continue
+            sequence = int(digits)
+            sequences, events = stream
+            if sequences and sequence <= sequences[-1]:
+                self.repeated += 1  # within a partition a journal's sequences ascend: what does not is a repetition
+            else:
+                sequences.append(sequence)
+                events.append(value)
+            self.value_bytes += len(value)
         if records:
             self.records += len(records)
             self.next_offsets[topic, partition] = records[-1].offset + 1
+
+    def _first_of(self, streams: dict[bytes, _Stream], topic: str, partition: int, value: bytes) -> _Stream | None:
+        """The stream of a journal that this partition did not have yet; None where no journal's id stands there."""
+        if not _JOURNAL.match(value):
+            return None
+        stream = self._stream(topic, partition, value[_ID_START : _ID_END - 1].decode())
+        return streams.setdefault(value[:_ID_END], stream)
 
     def _add_slowly(self, topic: str, partition: int, record: Record) -> None:
         try:
@@ -115,12 +134,12 @@ class Gathered:
         sequence = int(event.id[33:])
         sequences, events = self._stream(topic, partition, event.id[:32])
         if sequences and sequence <= sequences[-1]:
-            self.repeated += 1  # within a partition a journal's sequences ascend: what does not is a repetition
+            self.repeated += 1
         else:
             sequences.append(sequence)
             events.append(event)
 
-    def _stream(self, topic: str, partition: int, journal: str) -> tuple[list[int], list[Event | bytes]]:
+    def _stream(self, topic: str, partition: int, journal: str) -> _Stream:
         return self._parts.setdefault(journal_stream(topic, partition, journal), ([], []))
 
     def _refuse(self, topic: str, partition: int, record: Record, reason: str) -> None:
@@ -156,7 +175,7 @@ def event_of(record: Record) -> tuple[Event, bool]:
         raise ValueError("not an event: a dropped hit is never kept")
     if not 0 <= event.version <= NUMBER_MAX:
         raise ValueError("not an event: version is no number of a change")
-    if _may_be_deep(record.value):
+    if len(record.value) > SHALLOW_BYTES_MAX and _may_be_deep(record.value):
         try:
             event.encode()
         except TypeError as error:
@@ -164,11 +183,8 @@ def event_of(record: Record) -> tuple[Event, bool]:
     return event, again
 
 
-def _is_again(headers: Sequence[tuple[str, bytes]]) -> bool:
-    return len(headers) > 2 and any(name == AGAIN for name, _ in headers)  # two that every record has, in most cases
-
-
 def _may_be_deep(value: bytes) -> bool:
+    """Whether it holds brackets enough to be nested too deeply, those in texts included."""
     return value.count(b"{") + value.count(b"[") > DEPTH_BRACKETS_MAX
 
 
