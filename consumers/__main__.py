@@ -60,7 +60,7 @@ async def _serve(data: DataDirectory, settings: ConsumerSettings) -> None:
     stopped = stop_event()
     # Bound before the warehouse is opened: a port that is taken ends this at once.
     port = tcp_listener(METRICS_HOST, settings.metrics_port) if settings.metrics_port else None
-    service = Service(data, settings.addresses(), settings.database_url)
+    service = Service(data, settings)
     try:
         doors = [(server_of(application(service)), unix_listener(data.consumer_socket))]
         if port is not None:
@@ -68,11 +68,15 @@ async def _serve(data: DataDirectory, settings: ConsumerSettings) -> None:
             doors.append((server_of(metrics), port))
         looping = asyncio.create_task(service.loop.run())
         looping.add_done_callback(lambda _: stopped.set())
-        folding = asyncio.create_task(_fold_now_and_then(service))
+        beside = [asyncio.create_task(_fold_now_and_then(service))]
+        if service.announcer is not None:
+            beside.append(asyncio.create_task(service.announcer.run()))
         try:
             await serve_until(stopped, doors)
         finally:
-            folding.cancel()
+            for task in beside:
+                task.cancel()
+            await asyncio.wait(beside)
             service.loop.stop()
             await looping
             await service.loop.drain(DRAIN_SECONDS)
@@ -84,7 +88,8 @@ async def _serve(data: DataDirectory, settings: ConsumerSettings) -> None:
 
 def not_ready(service: Service) -> list[str]:
     """Why it takes no events at present; empty when it does."""
-    return [service.loop.trouble] if service.loop.trouble else []
+    trouble = service.loop.trouble or service.loop.source.status().trouble
+    return [trouble] if trouble else []
 
 
 async def _fold_now_and_then(service: Service) -> None:

@@ -53,6 +53,8 @@ class Position:
 class JournalSource:
     """The `Source` protocol over a directory of journals."""
 
+    unit = "journals"
+
     def __init__(self, journals: Path, quarantine: Path, addresses: Addresses) -> None:
         self._journals = journals
         self._quarantine = quarantine
@@ -80,7 +82,7 @@ class JournalSource:
         except (OSError, JournalError) as error:
             raise SourceFailed("moving a journal's cursor", error) from error
 
-    async def ends(self) -> Mapping[str, int]:
+    async def ends(self, seconds: float) -> Mapping[str, int]:  # noqa: ARG002  nobody is asked
         return await asyncio.to_thread(journal_ends, self._journals)
 
     async def rewind(self) -> None:
@@ -146,7 +148,7 @@ class JournalSource:
                 position.ended.append(reader.id)
         self._note(missing)
         parts = tuple(_part(stream, found, position.next_sequences[stream]) for stream, found in gathered.items())
-        return Batch(parts, tuple(missing), position or None)
+        return Batch(parts, tuple(missing), token=position or None)
 
     def _in_turn(self) -> list[JournalReader]:
         readers = list(self._readers.values())

@@ -275,5 +275,3 @@ class ClickHouseWarehouse:
         self._client.close()
         while self._idle:
             self._idle.pop().close()
-
-
