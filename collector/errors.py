@@ -114,15 +114,6 @@ class BatchRefused(CollectorError):
         self.timestamp = timestamp
 
 
-class DeadLettersDamaged(CollectorError):
-    """A file of dead letters holds bytes that nobody wrote as they stand."""
-
-    code: ClassVar[str] = "dead_letters_damaged"
-
-    def __init__(self, path: Path, offset: int) -> None:
-        super().__init__(f"{path} is damaged from byte {offset} on: what stands before it can be read and sent")
-
-
 class BookDamaged(CollectorError):
     """The publisher's book does not read."""
 

@@ -161,8 +161,8 @@ async def seen(bootstrap: str, *names: str) -> list[Seen]:
 
 
 def deduped(records: Iterable[Seen]) -> list[Seen]:
-    """What a reader keeps that follows DESIGN 8: at or below a partition's highest sequence of a journal is a duplicate;
-    `again` is looked up by id. Fails where a sequence that it drops was never kept: that would be a loss."""
+    """What a reader keeps that follows DESIGN 8: at or below a partition's highest sequence of a journal is a
+    duplicate; `again` is looked up by id. Fails where a sequence that it drops was never kept: that would be a loss."""
     highest: dict[tuple[str, int, str], int] = {}
     ids: set[str] = set()
     kept = []

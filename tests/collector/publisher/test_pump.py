@@ -161,7 +161,9 @@ async def test_one_account_with_most_of_the_traffic_holds_up_no_other(host, kafk
     sink = _SlowSink(kafka_cluster.bootstrap, names, stuck)
     async with publishing(host, kafka_cluster.bootstrap, names, sink=sink) as publisher:
         elsewhere = {
-            ("cold", f"visitor-{at}") for at in range(0, 3000, 20) if partition_of(f"cold:visitor-{at}".encode(), 4) != stuck
+            ("cold", f"visitor-{at}")
+            for at in range(0, 3000, 20)
+            if partition_of(f"cold:visitor-{at}".encode(), 4) != stuck
         } | {("other", f"visitor-{n}") for n in range(200) if partition_of(f"other:visitor-{n}".encode(), 4) != stuck}
         await until(lambda: publisher.counts.events >= len(elsewhere))
         arrived = await seen(kafka_cluster.bootstrap, names.events)
