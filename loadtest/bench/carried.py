@@ -1,6 +1,6 @@
 """What one event costs on its way behind the collector: journal -> Kafka, Kafka -> warehouse, journal -> warehouse.
 
-A collector is loaded with browser heads until its journal holds enough; each role that is measured then works on a copy,
+A collector is loaded with browser heads until its journal holds enough; each role measured then works on a copy,
 on one core, while engines have the other. What its start costs is measured beside it, where there is nothing to do,
 and taken off. Every figure is of whole processes, by /proc.
 """

@@ -13,7 +13,7 @@ import psycopg
 
 from tests.eventually import eventually
 from tests.processes import free_port
-from tests.servers.process import ServerMissing, ServerProcess
+from tests.servers.process import Command, ServerMissing, ServerProcess
 
 SETTINGS = {
     "fsync": "off",  # a test's cluster is thrown away; what a commit costs is the benchmark's question
@@ -37,8 +37,8 @@ class PostgresServer(ServerProcess):
         self.port, self._databases = free_port(), 0
         folder.mkdir(parents=True, exist_ok=True)
         self.data = folder / "data"
-        options: list[str | Path] = [f"--{name}={value}" for name, value in {**SETTINGS, **settings}.items()]
-        command: list[str | Path] = [
+        options: Command = [f"--{name}={value}" for name, value in {**SETTINGS, **settings}.items()]
+        command: Command = [
             self._binaries / "postgres",
             "-D",
             self.data,
@@ -102,7 +102,7 @@ class PostgresServer(ServerProcess):
         if self._owner is not None:
             owner = pwd.getpwnam(self._owner)
             os.chown(self._folder, owner.pw_uid, owner.pw_gid)
-        command: list[str | Path] = [
+        command: Command = [
             self._binaries / "initdb",
             "-D",
             self.data,
