@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import weakref
 from pathlib import Path
 
 import psycopg
@@ -30,12 +29,13 @@ class PostgresServer(ServerProcess):
     def __init__(self, folder: Path, **settings: str) -> None:
         self._binaries = _binaries()
         self._owner = "postgres" if os.geteuid() == 0 else None
-        self.port, self._databases = free_port(), 0
-        if self._owner is not None:  # pytest's folders are closed to other users, and closed again by the next pytest
-            folder = Path(tempfile.mkdtemp(prefix="pixelgate-postgres-"))
-            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-        folder.mkdir(parents=True, exist_ok=True)
+        if self._owner is not None:
+            # Not under the caller's: pytest closes its folders to other users again whenever another run begins.
+            self._kept = tempfile.TemporaryDirectory(prefix="pixelgate-postgres-")  # goes with this object
+            folder = Path(self._kept.name)
         self._folder = folder
+        self.port, self._databases = free_port(), 0
+        folder.mkdir(parents=True, exist_ok=True)
         self.data = folder / "data"
         options = [f"--{name}={value}" for name, value in {**SETTINGS, **settings}.items()]
         command = [self._binaries / "postgres", "-D", self.data, "-p", str(self.port), "-k", folder, *options]
