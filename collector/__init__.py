@@ -11,6 +11,8 @@ hit, batch              request bytes -> which key; the body of POST /v1/events
 journal/                where a kept hit lies before it is answered
 trackers/, refine       a journalled record -> event, by the family of its request
 addresses, event        proxies and what is kept of an address; the wire format
+publisher/              carries the journals to Kafka
+publishers              what publishers and consumers say to each other on pixel.publishers
 worker, metrics         one process: its socket, its journal, its counters
 totals                  the counters of workers that are gone
 config, errors          what is set, what can go wrong

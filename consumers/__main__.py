@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 import sys
+from contextlib import nullcontext
 from typing import Final
 
 from pydantic import ValidationError
@@ -43,7 +44,9 @@ def main() -> int:
     try:
         settings = ConsumerSettings()
         data = DataDirectory.open(settings.data)
-        with data.claim("consumer"):
+        # `journals`: held by whoever takes them over, an embedded consumer or a publisher, since each removes them.
+        journals = nullcontext() if settings.kafka_bootstrap else data.hold("journals")
+        with data.claim("consumer"), journals:
             asyncio.run(_serve(data, settings))
     except ValidationError as error:
         fault = error.errors()[0]
@@ -60,7 +63,7 @@ async def _serve(data: DataDirectory, settings: ConsumerSettings) -> None:
     stopped = stop_event()
     # Bound before the warehouse is opened: a port that is taken ends this at once.
     port = tcp_listener(METRICS_HOST, settings.metrics_port) if settings.metrics_port else None
-    service = Service(data, settings.addresses(), settings.database_url)
+    service = Service(data, settings)
     try:
         doors = [(server_of(application(service)), unix_listener(data.consumer_socket))]
         if port is not None:
@@ -68,11 +71,15 @@ async def _serve(data: DataDirectory, settings: ConsumerSettings) -> None:
             doors.append((server_of(metrics), port))
         looping = asyncio.create_task(service.loop.run())
         looping.add_done_callback(lambda _: stopped.set())
-        folding = asyncio.create_task(_fold_now_and_then(service))
+        beside = [asyncio.create_task(_fold_now_and_then(service))]
+        if service.announcer is not None:
+            beside.append(asyncio.create_task(service.announcer.run()))
         try:
             await serve_until(stopped, doors)
         finally:
-            folding.cancel()
+            for task in beside:
+                task.cancel()
+            await asyncio.wait(beside)
             service.loop.stop()
             await looping
             await service.loop.drain(DRAIN_SECONDS)
@@ -84,7 +91,8 @@ async def _serve(data: DataDirectory, settings: ConsumerSettings) -> None:
 
 def not_ready(service: Service) -> list[str]:
     """Why it takes no events at present; empty when it does."""
-    return [service.loop.trouble] if service.loop.trouble else []
+    trouble = service.loop.trouble or service.loop.source.status().trouble
+    return [trouble] if trouble else []
 
 
 async def _fold_now_and_then(service: Service) -> None:

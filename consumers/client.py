@@ -154,8 +154,7 @@ class ConsumerClient:
         from consumers.service import Service
 
         async def answered() -> T:
-            settings = self._read_settings()
-            service = Service(self._data, settings.addresses(), settings.database_url)
+            service = Service(self._data, self._read_settings())
             try:
                 if settled is not None:
                     await service.loop.settle_alone(settled)

@@ -50,14 +50,27 @@ class WarehouseFailed(ConsumerError):
 
 
 class WarehouseUnknown(ConsumerError):
-    """The warehouse file was written by a newer release, or is no warehouse of ours."""
+    """The warehouse file or database was written by a newer release, or is no warehouse of ours."""
 
     http_status = 409
     code = "warehouse_unknown"
 
-    def __init__(self, path: Path, found: object, known: int) -> None:
+    def __init__(self, path: Path | str, found: object, known: int) -> None:
         super().__init__(
             f"warehouse {path} has format {found!r}, this release reads up to {known}: use the release that wrote it"
+        )
+
+
+class ServerTooOld(ConsumerError):
+    """The warehouse's server lacks what this release asks of it."""
+
+    exit_code = 3
+    http_status = 503
+    code = "server_too_old"
+
+    def __init__(self, place: str, found: str, needed: str) -> None:
+        super().__init__(
+            f"ClickHouse at {place} is of version {found}, this release needs {needed} or newer: upgrade it"
         )
 
 

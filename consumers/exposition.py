@@ -40,7 +40,7 @@ class ConsumerMetrics(Collector):
             "pixelgate_consumer_settling_blocked", "1 while the ledger cannot be read, so that nothing is settled"
         )
         blocked.add_metric([], bool(loop.settler.trouble))
-        return [events, repeated, missing, duplicates, batches, verdicts, blocked, *self._lag()]
+        return [events, repeated, missing, duplicates, batches, verdicts, blocked, *self._lag(), *self._kafka()]
 
     def _lag(self) -> list[Metric]:
         try:
@@ -51,6 +51,25 @@ class ConsumerMetrics(Collector):
         if owed is not None:
             lag.add_metric([], owed)
         return [lag]
+
+    def _kafka(self) -> list[Metric]:
+        """What only the scale-out form has."""
+        if self._service.kafka is None:
+            return []
+        status, announcer = self._service.loop.source.status(), self._service.announcer
+        lag = GaugeMetricFamily(
+            "pixelgate_consumer_lag", "Records of a partition that were not read yet", labels=["partition"]
+        )
+        for partition, records in status.lag.items():
+            lag.add_metric([partition], records)
+        announced = announcer.announced if announcer else 0
+        return [
+            lag,
+            _counted("pixelgate_consumer_poison", "Records that are no events, kept as dead letters", status.poison),
+            _counted("pixelgate_consumer_again", "Events that were looked up by id", status.again),
+            _counted("pixelgate_consumer_lost", "Records that Kafka removed before they were read", status.lost),
+            _counted("pixelgate_consumer_announced", "Settled events written to pixel.events", announced),
+        ]
 
 
 def _counted(name: str, what: str, value: int) -> Metric:

@@ -6,8 +6,10 @@ or warehouse it drives.
 """
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
@@ -15,6 +17,7 @@ from consumers.errors import NotSettledInTime, SourceFailed, WarehouseFailed
 from consumers.materialise import Materialiser
 from consumers.settle import Settler
 from consumers.source import BATCH_EVENTS_MAX, Batch, Source
+from gating.ledger.timeline import UNCERTAINTY_US
 
 POLL_SECONDS: Final = 0.5
 """How long a poll waits for the first event; also how late a stop is noticed at worst."""
@@ -24,6 +27,9 @@ PACE_SECONDS: Final = 0.2
 
 SETTLE_SECONDS: Final = 0.5
 """Between two looks for unverified events when the last one found none."""
+
+OTHERS_SECONDS: Final = 0.25
+"""Between two looks at what other consumers have put into the warehouse, while somebody waits for it."""
 
 ATTEMPTS_MAX: Final = 8
 BACKOFF_SECONDS: Final = 0.1
@@ -88,14 +94,15 @@ class Loop:
     async def settled(self, seconds: float) -> None:
         """Return once every hit answered before the call is in the warehouse and no unverified one of them waits.
 
-        Somebody else runs the loop. Raises NotSettledInTime after `seconds`.
+        Somebody else runs the loop. Raises NotSettledInTime after `seconds`, Unreachable.
         """
-        ends = await self.source.ends()
-        until_us = self.settler.now_us()
+        until_us = self.settler.now_us() + UNCERTAINTY_US  # by the clock of whichever worker answered it
+        began = time.monotonic()
+        ends = await self.source.ends(seconds)
         try:
-            async with asyncio.timeout(seconds), self._progress:
+            async with asyncio.timeout(max(0.0, seconds - (time.monotonic() - began))):
                 while await self.on_worker(self._owes, ends, until_us):
-                    await self._progress.wait()
+                    await self._progressed()
         except TimeoutError:
             raise NotSettledInTime(
                 seconds, await self.on_worker(self._owes, ends, until_us) or "just now it is"
@@ -125,10 +132,12 @@ class Loop:
         await self.source.close()
         self._worker.shutdown(wait=True)
 
-    def _owes(self, ends: dict[str, int], until_us: int) -> str:
+    def _owes(self, ends: Mapping[str, int], until_us: int) -> str:
         """What is not settled yet, in words; empty when all is."""
         if behind := self.materialiser.behind(ends):
-            return f"{len(behind)} of {len(ends)} journals are not in the warehouse up to there (first: {behind[0]})"
+            owed = f"{len(behind)} of {len(ends)} {self.source.unit} are not in the warehouse up to there"
+            trouble = self.source.status().trouble
+            return f"{owed} (first: {behind[0]})" + (f"; {trouble}" if trouble else "")
         if waiting := self.settler.waiting(until_us):
             why = f"; {self.settler.trouble}" if self.settler.trouble else ""
             return f"{waiting} unverified events wait for the ledger's history{why}"
@@ -150,6 +159,12 @@ class Loop:
     async def _announce(self) -> None:
         async with self._progress:
             self._progress.notify_all()
+
+    async def _progressed(self) -> None:
+        """Return when this loop has done something, or after a while: others may write to the same warehouse."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(OTHERS_SECONDS), self._progress:
+                await self._progress.wait()
 
     async def _rest(self, seconds: float) -> None:
         """Wait, but for a stop."""

@@ -28,10 +28,14 @@ class Taken:
 
 
 class Materialiser:
-    """Knows how far each stream is, as the warehouse does; one loop calls it."""
+    """Knows how far each stream is, as the warehouse does; one loop calls it.
 
-    def __init__(self, warehouse: Warehouse) -> None:
+    shared: whether others write to the warehouse too, so that it may know more than was taken here.
+    """
+
+    def __init__(self, warehouse: Warehouse, *, shared: bool = False) -> None:
         self._warehouse = warehouse
+        self._shared = shared
         self._highest: dict[str, int] | None = None
         self.taken = Taken()
 
@@ -43,16 +47,17 @@ class Materialiser:
         highest = self._known()
         began = time.perf_counter()
         parts = [part for part in (fresh(part, highest.get(part.stream, 0)) for part in batch.parts) if part]
-        if not parts and not batch.missing:
+        again = {event.id: event for event in batch.again}
+        if not parts and not batch.missing and not again:
             self.taken.repeated += batch.events
             return Stored()
         try:
-            stored = self._warehouse.append(parts, batch.missing)
+            stored = self._warehouse.append(parts, batch.missing, tuple(again.values()))
         except WarehouseFailed:
             self._highest = None  # a COMMIT that failed may have held: ask the warehouse before the next try
             raise
         highest.update({part.stream: part.highest for part in parts})
-        self._count(batch, parts, stored)
+        self._count(batch, parts, len(again), stored)
         self.taken.seconds += time.perf_counter() - began
         return stored
 
@@ -61,9 +66,11 @@ class Materialiser:
         return not self.behind(ends)
 
     def behind(self, ends: Mapping[str, int]) -> list[str]:
-        """Return the streams of `ends` that have not been taken up to there."""
-        highest = self._known()
-        return [stream for stream, end in ends.items() if highest.get(stream, 0) < end]
+        """Return the streams of `ends` that have not been taken up to there. Raises WarehouseFailed."""
+        behind = _behind(ends, self._known())
+        if behind and self._shared:  # others may have taken it meanwhile
+            behind = _behind(ends, self.refreshed())
+        return behind
 
     def owed(self, ends: Mapping[str, int]) -> int | None:
         """Return how many hits up to `ends` have not been taken; None while that is not known. Any thread may ask."""
@@ -74,17 +81,24 @@ class Materialiser:
         """Return how far each stream has been taken. Raises WarehouseFailed."""
         return self._known()
 
+    def refreshed(self) -> Mapping[str, int]:
+        """Return how far each stream has been taken, by whomever, as the warehouse has it now. Raises as it does."""
+        self._highest = None
+        return self._known()
+
     def _known(self) -> dict[str, int]:
         if self._highest is None:
             self._highest = dict(self._warehouse.highest())
         return self._highest
 
-    def _count(self, batch: Batch, parts: list[Part], stored: Stored) -> None:
+    def _count(self, batch: Batch, parts: list[Part], again: int, stored: Stored) -> None:
         self.taken.batches += 1
         self.taken.events += stored.events
         self.taken.unverified += stored.unverified
         self.taken.duplicates += stored.duplicates
-        self.taken.repeated += batch.events - sum(len(part.events) for part in parts)
+        given = sum(len(part.events) for part in parts) + again
+        known = given - stored.events - stored.unverified - stored.duplicates  # the warehouse looked those up by id
+        self.taken.repeated += batch.events - given + known
         self.taken.missing += sum(gap.last - gap.first + 1 for gap in batch.missing)
 
 
@@ -96,3 +110,7 @@ def fresh(part: Part, highest: int) -> Part | None:
         return part
     first = bisect_right(part.sequences, highest)
     return Part(part.stream, part.highest, part.events[first:], part.sequences[first:])
+
+
+def _behind(ends: Mapping[str, int], highest: Mapping[str, int]) -> list[str]:
+    return [stream for stream, end in ends.items() if highest.get(stream, 0) < end]

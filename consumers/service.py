@@ -7,23 +7,28 @@ reads: never the other way round.
 import asyncio
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from collector.addresses import Addresses
 from collector.errors import TotalDamaged
+from collector.topics import Topics
 from collector.totals import fold
 from consumers.accounts import Accounts
+from consumers.announcer import Announcer
+from consumers.config import ConsumerSettings
+from consumers.dead_letters import DeadLetters
 from consumers.errors import QuestionInvalid, WarehouseFailed
 from consumers.export import Exported, Format, export_file
 from consumers.journal_source import JournalSource, journal_ends
+from consumers.kafka_source import KafkaSource
 from consumers.loop import Loop
 from consumers.materialise import Materialiser
 from consumers.reports import check_access, report
 from consumers.settle import Settler
+from consumers.source import Source
 from consumers.tail import Filter, Tail
 from consumers.warehouse.duckdb import DuckDBWarehouse
 from consumers.warehouse.protocol import Audience, Period, WarehouseReader
@@ -43,21 +48,38 @@ T = TypeVar("T")
 class Service:
     """Open on one data directory, whose role `consumer` the caller holds."""
 
-    def __init__(self, data: DataDirectory, addresses: Addresses, database_url: str | None = None) -> None:
-        """Raises WarehouseFailed, WarehouseUnknown."""
+    def __init__(self, data: DataDirectory, settings: ConsumerSettings, topics: Topics | None = None) -> None:
+        """Raises WarehouseFailed, WarehouseUnknown, QuestionInvalid."""
         self.data = data
+        self.kafka = settings.kafka_bootstrap
+        self._topics = topics or Topics()
         for spool in data.root.glob(f"{SPOOL_PREFIX}*"):  # of exports that a kill broke off
             shutil.rmtree(spool, ignore_errors=True)
         self.clock = Clock()
-        self._addresses = addresses
+        self._addresses = settings.addresses()
         # Read, never made: an empty ledger in a missing one's place would know no key, and settle every hit away.
-        url = ledger_url(data, database_url)
+        url = ledger_url(data, settings.database_url)
         self.accounts = Accounts(lambda: Ledger.open_reading(url), self.clock.now_us)
-        self.warehouse = DuckDBWarehouse.open(data.warehouse)
-        source = JournalSource(data.journals, data.quarantine, addresses)
+        self.warehouse = DuckDBWarehouse.open(data.warehouse, announces=self.kafka is not None)
         settler = Settler(self.warehouse, self.accounts, self.clock.now_us)
-        self.loop = Loop(source, Materialiser(self.warehouse), settler)
+        materialiser = Materialiser(self.warehouse, shared=self.kafka is not None)
+        self.loop = Loop(self._source(materialiser), materialiser, settler)
+        self.announcer = (
+            Announcer(self.kafka, self.warehouse, self.loop.on_worker, self.clock.now_us, self._topics)
+            if self.kafka
+            else None
+        )
         self._readers = ThreadPoolExecutor(READERS_MAX, thread_name_prefix="reader")
+
+    def _source(self, materialiser: Materialiser) -> Source:
+        """What this host reads from: Kafka where it is set, else its own journals."""
+        if self.kafka is None:
+            return JournalSource(self.data.journals, self.data.quarantine, self._addresses)
+
+        async def highest() -> Mapping[str, int]:
+            return await self.loop.on_worker(materialiser.refreshed)
+
+        return KafkaSource(self.kafka, highest, DeadLetters(self.data.dead_letters), self._topics)
 
     async def settled(self, seconds: float) -> None:
         """Return once what was answered before the call is in the warehouse and settled. Raises NotSettledInTime."""
@@ -104,18 +126,31 @@ class Service:
             "source": asdict(self.loop.source.status()),
             "taken": asdict(self.loop.materialiser.taken),
             "settled": asdict(self.loop.settler.settled),
-            "trouble": self.loop.settler.trouble,
+            "announced": self.announcer.announced if self.announcer else 0,
+            "trouble": self.trouble(),
         }
 
+    def trouble(self) -> str:
+        """What hinders this process at present; empty when nothing does."""
+        announcing = self.announcer.trouble if self.announcer else ""
+        return self.loop.source.status().trouble or self.loop.settler.trouble or announcing
+
     def owed(self) -> int | None:
-        """How many journalled hits are not in the warehouse yet; None before the first look at it. Any thread may ask.
+        """How many hits are known not to be in the warehouse yet; None before the first look at it. Any thread may ask.
 
         Raises OSError where the journals cannot be read.
         """
+        if self.kafka is not None:
+            return sum(self.loop.source.status().lag.values()) if self.loop.source.status().streams else None
         return self.loop.materialiser.owed(journal_ends(self.data.journals))
 
     async def fold_counters(self) -> None:
-        """Fold the counter files of workers whose journals are taken over for good; what hinders it is logged."""
+        """Fold the counter files of workers whose journals are taken over for good; what hinders it is logged.
+
+        Where Kafka is set that is the publisher's to do: it takes this host's journals over.
+        """
+        if self.kafka is not None:
+            return
 
         def work() -> None:
             self.loop.materialiser.highest()  # asked for in any case: `owed` needs it known
@@ -129,6 +164,8 @@ class Service:
     async def close(self) -> None:
         """Let go of everything; the loop has ended or never ran."""
         self._readers.shutdown(wait=True)
+        if self.announcer is not None:
+            await self.announcer.close()
         await self.loop.close()
         self.accounts.close()
         self.warehouse.close()

@@ -1,7 +1,7 @@
 """Source: where events come from, batch by batch, with the positions that make them exactly once.
 
 Called by the loop alone. A source reads and, once told, forgets; it never judges an event and never writes to a
-warehouse. `JournalSource` is the embedded form.
+warehouse. `JournalSource` is the embedded form, `KafkaSource` the scale-out form.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,13 +27,17 @@ class Missing:
 class Part:
     """Events of one stream in ascending order of sequence; the sequences stand beside them.
 
-    stream: within it sequences never come twice but by repetition (a journal's id; in Kafka a partition's journal).
+    stream: within it sequences never come twice but by repetition: a journal's id, or in Kafka a partition's journal
+    (`pixel.events/0/<journal>`). A part without events may hold a position of the source's own (`kafka_places.py`).
     highest: up to here (included) the stream is covered by this part and those before it, gaps too.
+    events: each as an Event, or as the very line that `Event.encode` wrote: the warehouse's engine reads such lines
+    itself, which spares decoding them here. A line that no engine can read fails the whole batch (WarehouseFailed), so
+    after a `rewind` a source of lines decodes each one itself and sets aside what is none.
     """
 
     stream: str
     highest: int
-    events: Sequence[Event]
+    events: Sequence[Event | bytes]
     sequences: Sequence[int]
 
 
@@ -41,29 +45,40 @@ class Part:
 class Batch:
     """What one poll gave: at most BATCH_EVENTS_MAX events, give or take a frame; may hold none.
 
+    again: events whose id may have come before, in whatever stream: they are looked up by it, not by their sequence.
     token: the source's own note of where it stands after this batch; opaque to everyone else.
     """
 
     parts: tuple[Part, ...] = ()
     missing: tuple[Missing, ...] = ()
+    again: Sequence[Event] = ()
     token: Any = None
 
     @property
     def events(self) -> int:
-        """How many events the parts hold together."""
-        return sum(len(part.events) for part in self.parts)
+        """How many events it holds."""
+        return sum(len(part.events) for part in self.parts) + len(self.again)
 
     def __bool__(self) -> bool:
-        return bool(self.parts or self.missing)
+        return bool(self.parts or self.missing or self.again)
 
 
 @dataclass(slots=True)
 class SourceStatus:
-    """What a source tells of itself; plain values, JSON-able."""
+    """What a source tells of itself; plain values, JSON-able.
+
+    trouble: why it gives nothing at present; empty when nothing hinders it. lag: events it has not given yet, by
+    partition. poison: records that were no events and are kept as dead letters. again: events looked up by id.
+    lost: records that were removed before they were read.
+    """
 
     kind: str
     streams: int = 0
-    lag_bytes: int | None = None
+    trouble: str = ""
+    lag: dict[str, int] = field(default_factory=dict)
+    poison: int = 0
+    again: int = 0
+    lost: int = 0
     faults: list[str] = field(default_factory=list)
 
 
@@ -71,7 +86,10 @@ class Source(Protocol):
     """At least once: what was polled and not committed comes again after a restart, in the same order.
 
     One loop drives it: poll, then commit of that very batch, then poll again. Raises SourceFailed for what may pass.
+    unit: what its ends are called where people read of them.
     """
+
+    unit: str
 
     async def poll(self, wait_seconds: float) -> Batch:
         """Return the next events, waiting up to `wait_seconds` for the first one; an empty batch after that."""
@@ -79,9 +97,10 @@ class Source(Protocol):
     async def commit(self, batch: Batch) -> None:
         """The batch is in the warehouse: it need never come again, and what held it may be deleted."""
 
-    async def ends(self) -> Mapping[str, int]:
-        """Return, for each stream, the highest sequence it holds now: every hit answered before the call is at or
-        below it. Streams without any event may be absent."""
+    async def ends(self, seconds: float) -> Mapping[str, int]:
+        """Return, for each stream, how far it must be read: every hit answered before the call is at or below that.
+        Streams without any event may be absent. Who must be asked is waited for: raises NotSettledInTime, which names
+        who has not answered after `seconds`, and Unreachable."""
 
     async def rewind(self) -> None:
         """Forget what was polled and not committed: the next poll gives it again."""

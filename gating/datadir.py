@@ -37,6 +37,7 @@ class DataDirectory:
         self.counters = self.root / "counters"  # one file a collector worker's start
         self.feed = self.root / "feed"  # the Unix datagram sockets of workers and gating
         self.maps = self.root / "maps"  # one file a worker slot: its map of accounts, for a start without the feed
+        self.dead_letters = self.root / "dead-letters"  # what no reader can make an event of
         self.locks = self.root / "locks"
         self.gating_socket = self.root / "gating.sock"  # HTTP, for the command line on this host
         self.consumer_socket = self.root / "consumer.sock"  # HTTP, reports and exports

@@ -17,28 +17,21 @@ from functools import partial
 from typing import Final, TypeVar
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
-from gating.backoff import Backoff
 from gating.clock import Clock, boot_ns
-from gating.datagram import Report, decode, encode
+from gating.datagram import Report
 from gating.election import BEAT_SECONDS, WATCH_SECONDS, Candidate
 from gating.errors import PixelgateError
 from gating.feed import StatusChange
-from gating.fence import WORKERS_MAX, Fence
+from gating.fence import Fence
 from gating.lead import Granting, look_again, not_enforced
 from gating.ledger import Head, Ledger
-from gating.redis_keys import REPORTS, answers_to
+from gating.redis_channel import ReportChannel
 
 T = TypeVar("T")
 
-LISTEN_SECONDS: Final = 5.0
-"""How long the channel may be silent before the connection is looked at: a ping, which redis-py sends by itself."""
 NOTE_SECONDS: Final = 0.1
 """How often a leader looks whether more is enforced without a report having said so: a lease that ran out."""
-BACKOFF_SECONDS: Final = 0.05
-BACKOFF_SECONDS_MAX: Final = 2.0
-"""While Redis is away no lease is granted, and a flip waits for those there are to run out: 3 s."""
 
 _log = logging.getLogger("pixelgate.gating")
 
@@ -60,7 +53,7 @@ class SharedLead:
         enforced is noted for them in the ledger."""
         self._ledger = ledger
         self._notes = notes
-        self._redis = redis
+        self._channel = ReportChannel(redis, self._take) if redis is not None else None
         self._candidate = candidate
         self._clock = clock
         # A thread of its own: a long transaction of the service's keeps no leader from renewing its term.
@@ -71,7 +64,6 @@ class SharedLead:
         self._noted = 0
         self._happened = asyncio.Event()  # something that who waits for a flip wants to look at
         self._moved = asyncio.Event()  # a report came: more may be enforced, and so to be noted
-        self._answers: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(WORKERS_MAX)
         self.on_news: Callable[[], None] = lambda: None  # the relay's `wake`: there may be something to carry
 
     # ---- lead.Lead ------------------------------------------------------------------------------------------------
@@ -155,9 +147,9 @@ class SharedLead:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Contend for the lead, and lead, for as long as the block runs; then let the next one lead at once."""
-        if self._redis is None:
+        if self._channel is None:
             raise ValueError("a leader needs Redis to reach its workers")
-        works = [self._contend(), self._listen(self._redis), self._send(self._redis)]
+        works = [self._contend(), self._channel.listen(), self._channel.send()]
         tasks = [asyncio.create_task(work) for work in (*works, *([self._note()] if self._notes else ()))]
         try:
             yield
@@ -229,54 +221,14 @@ class SharedLead:
         with self._ledger.begin() as transaction:
             return transaction.new_epoch()
 
-    # ---- reports and answers ----------------------------------------------------------------------------------------
-
-    async def _listen(self, redis: Redis) -> None:
-        backoff = Backoff(BACKOFF_SECONDS, BACKOFF_SECONDS_MAX)
-        while True:
-            try:
-                async with redis.pubsub() as channel:
-                    await channel.subscribe(REPORTS)
-                    while True:
-                        message = await channel.get_message(ignore_subscribe_messages=True, timeout=LISTEN_SECONDS)
-                        backoff.reset()
-                        if message is not None:
-                            self._take(message["data"])
-            except (RedisError, OSError) as error:
-                seconds = backoff.next_seconds()
-                _log.warning("reports cannot be heard, next try in %.1f s: %s", seconds, error)
-                await asyncio.sleep(seconds)
-
-    def _take(self, data: bytes) -> None:
-        try:
-            report = decode(data)
-        except ValueError:
-            return  # somebody else's
-        if self._granting is None or not isinstance(report, Report):
+    def _take(self, report: Report) -> None:
+        if self._granting is None or self._channel is None:
             return
         answer = self._granting.answer(report)
         self._happened.set()
         self._moved.set()
-        if answer is not None and not self._answers.full():
-            # One that is held up on its way grants the less for it: it counts from when its report was sent.
-            self._answers.put_nowait((answers_to(report.worker), encode(answer)))
-
-    async def _send(self, redis: Redis) -> None:
-        backoff = Backoff(BACKOFF_SECONDS, BACKOFF_SECONDS_MAX)
-        while True:
-            answers = [await self._answers.get()]
-            while not self._answers.empty():
-                answers.append(self._answers.get_nowait())
-            try:
-                pipeline = redis.pipeline(transaction=False)
-                for channel, answer in answers:
-                    pipeline.publish(channel, answer)
-                await pipeline.execute()
-                backoff.reset()
-            except (RedisError, OSError):
-                await asyncio.sleep(
-                    backoff.next_seconds()
-                )  # lost, as any answer may be; `_listen` tells of the trouble
+        if answer is not None:
+            self._channel.answer(report.worker, answer)
 
     # ---- for the services that do not lead --------------------------------------------------------------------------
 

@@ -7,6 +7,8 @@ import os
 from hypothesis import HealthCheck, settings
 
 from tests.servers.fixtures import (  # noqa: F401  fixtures are found by their names
+    clickhouse_engine,
+    clickhouse_url,
     kafka_cluster,
     kafka_three,
     postgres_server,

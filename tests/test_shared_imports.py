@@ -10,7 +10,9 @@ HEAVY = frozenset(
 )
 
 
-@pytest.mark.parametrize("module", ["gating.status", "gating.feed", "collector.event", "collector.hit"])
+@pytest.mark.parametrize(
+    "module", ["gating.status", "gating.feed", "collector.event", "collector.hit", "collector.publishers"]
+)
 def test_a_shared_module_loads_nothing_heavy(module: str) -> None:
     """DESIGN 3: shared words need the standard library and orjson alone. A fresh interpreter has loaded nothing yet."""
     script = f"import sys, {module}; print(*sorted({{name.partition('.')[0] for name in sys.modules}}))"

@@ -16,9 +16,11 @@ from typing import Any, Final
 import duckdb
 import orjson
 
+from collector.event import Event
 from consumers.errors import WarehouseFailed, WarehouseUnknown
 from consumers.source import Missing, Part
-from consumers.warehouse.duckdb_reader import DuckDBReader
+from consumers.warehouse.duckdb_reader import DuckDBReader, event_of_row
+from consumers.warehouse.lines import again_lines, part_lines
 from consumers.warehouse.protocol import DUPLICATE_WINDOW_US, Ruling, Settled, Stored, Unsettled
 from consumers.warehouse.queries import load
 from gating.status import Verdict
@@ -43,8 +45,9 @@ QUERIES: Final = load("consumers.warehouse", "duckdb.sql")
 class DuckDBWarehouse:
     """The `Warehouse` protocol over one DuckDB file. Not for two threads at once; `reader()` is for the others."""
 
-    def __init__(self, path: Path, batch_file: Path) -> None:
+    def __init__(self, path: Path, batch_file: Path, *, announces: bool = False) -> None:
         self._path = path
+        self._announces = announces
         self._batch_file = batch_file
         shutil.rmtree(_spill(path), ignore_errors=True)  # a killed process leaves what it had spilled
         try:
@@ -56,9 +59,12 @@ class DuckDBWarehouse:
         batch_file.unlink(missing_ok=True)  # a killed process leaves its last batch
 
     @classmethod
-    def open(cls, path: Path) -> "DuckDBWarehouse":
-        """Open or make the warehouse at `path`; raises WarehouseUnknown, or WarehouseFailed where it cannot be had."""
-        self = cls(path, path.with_name(path.name + ".batch"))
+    def open(cls, path: Path, *, announces: bool = False) -> "DuckDBWarehouse":
+        """Open or make the warehouse at `path`; raises WarehouseUnknown, or WarehouseFailed where it cannot be had.
+
+        announces: whether settlement keeps the ids of what it accepted for `unannounced`.
+        """
+        self = cls(path, path.with_name(path.name + ".batch"), announces=announces)
         try:
             self._migrate()
         except BaseException:
@@ -99,7 +105,7 @@ class DuckDBWarehouse:
                 with contextlib.suppress(duckdb.Error):  # a failed COMMIT has rolled back by itself
                     self._connection.execute("ROLLBACK")
                 raise
-        except (duckdb.Error, OSError) as error:
+        except (duckdb.Error, OSError, ValueError, TypeError) as error:  # the latter two: an event JSON cannot say
             raise WarehouseFailed(doing, error) from error
 
     @contextmanager
@@ -121,10 +127,10 @@ class DuckDBWarehouse:
         except duckdb.Error as error:
             raise WarehouseFailed("reading how far it is", error) from error
 
-    def append(self, parts: Sequence[Part], missing: Sequence[Missing]) -> Stored:
+    def append(self, parts: Sequence[Part], missing: Sequence[Missing], again: Sequence[Event | bytes] = ()) -> Stored:
         with self._transaction("taking a batch"):
-            lines = [orjson.dumps(event) for part in parts for event in part.events]  # 1 us each, by field
-            stored = self._append_lines(lines) if lines else Stored()
+            lines = part_lines(parts)
+            stored = self._append_lines(lines, again_lines(again, lines)) if lines or again else Stored()
             for part in parts:
                 self._run("forget_stream", stream=part.stream)
                 self._run("set_stream", stream=part.stream, highest=part.highest)
@@ -132,20 +138,38 @@ class DuckDBWarehouse:
                 self._run("add_missing", journal=gap.journal, first=gap.first, last=gap.last)
         return stored
 
-    def _append_lines(self, lines: list[bytes]) -> Stored:
-        with self._lines(lines) as file:
-            loaded = self._rows("load", file=file)[0][0]
-        if loaded != len(lines):  # never: a line that the engine reads otherwise than we wrote it
-            raise duckdb.DataError(f"{len(lines)} events were written for it, it read {loaded}")
-        unverified = self._rows("keep_unverified")[0][0]
+    def _append_lines(self, lines: list[bytes], again: list[bytes]) -> Stored:
+        if again:
+            self._load(again)
+            self._run("again")
+        loaded = self._load(lines)
+        if self._rows("any_again")[0][0]:
+            loaded -= self._changed("drop_taken_again")
+        if again:
+            self._run("keep_again_ids")
+            loaded += self._changed("take_again")
+        unverified = self._changed("keep_unverified")
         if unverified:
             self._run("drop_unverified")
         duplicates = self._keep_incoming()
         return Stored(events=loaded - unverified - duplicates, unverified=unverified, duplicates=duplicates)
 
+    def _load(self, lines: list[bytes]) -> int:
+        """Put the lines' events into `incoming`; return how many."""
+        with self._lines(lines) as file:
+            loaded = self._changed("load", file=file)
+        if loaded != len(lines):  # never: a line that the engine reads otherwise than we wrote it
+            raise duckdb.DataError(f"{len(lines)} events were written for it, it read {loaded}")
+        return loaded
+
+    def _changed(self, name: str, **values: Any) -> int:
+        """How many rows the statement wrote or deleted."""
+        return int(self._rows(name, **values)[0][0])
+
     def _keep_incoming(self) -> int:
         """Move `incoming` into `events` but for a client's retries, which are counted; return how many those were."""
         count, with_client_id, first_us, last_us = self._rows("incoming")[0]
+        self._run("no_repeats")
         if not with_client_id:
             if count:
                 self._run("keep_incoming")
@@ -158,6 +182,8 @@ class DuckDBWarehouse:
         repeats = self._rows("count_repeats")
         for journal, events in repeats:
             self._tally(journal, DUPLICATE, events)
+        if repeats:
+            self._run("keep_repeats_ids")
         self._run("keep_incoming_but_repeats" if repeats else "keep_incoming")
         return sum(events for _, events in repeats)
 
@@ -184,8 +210,11 @@ class DuckDBWarehouse:
             by_verdict: dict[int, int] = dict(self._rows("settled_by_verdict"))
             for journal, events in self._rows("count_gone", drop=drop):
                 self._tally(journal, SETTLED_AWAY, events)
+            self._run("keep_gone_ids", drop=drop)
             self._run("settle_incoming", drop=drop)
             kept_before = self._duplicates_by_verdict()
+            if self._announces:
+                self._run("keep_unannounced", accept=int(Verdict.ACCEPT))
             self._run("delete_settled")
         return Settled(
             visible=by_verdict.get(Verdict.ACCEPT, 0) - kept_before.get(Verdict.ACCEPT, 0),
@@ -198,6 +227,16 @@ class DuckDBWarehouse:
         if not self._keep_incoming():
             return {}
         return dict(self._rows("repeats_by_verdict"))
+
+    def unannounced(self, limit: int) -> list[Event]:
+        try:
+            return [event_of_row(row) for row in self._rows("unannounced", limit=limit)]
+        except duckdb.Error as error:
+            raise WarehouseFailed("looking for what is to be announced", error) from error
+
+    def announced(self, ids: Sequence[str]) -> None:
+        with self._transaction("noting what was announced"):
+            self._run("forget_unannounced", ids=list(ids))
 
     def unverified(self, until_us: int) -> int:
         try:

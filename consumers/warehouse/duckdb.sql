@@ -5,6 +5,9 @@
 -- streams     the highest sequence covered of each stream: written in the events' own transaction (I10)
 -- missing     sequences that were answered and could not be read any more
 -- tally       what was kept in a journal and is in no table here, by journal and reason
+-- gone        the ids of the same: what was settled away or a client's retry does not come back by being sent again
+-- again       the ids of what was taken out of order (`append`'s `again`): should its place in a stream come, it is known
+-- unannounced the ids of what was settled as accepted and is still to be told to others; empty unless asked for
 --
 -- No indexes and no keys: their upkeep would cost more than all else, and the one writer keeps order by itself.
 
@@ -37,6 +40,10 @@ CREATE TABLE IF NOT EXISTS unverified AS FROM events LIMIT 0;
 CREATE TABLE IF NOT EXISTS streams (stream VARCHAR NOT NULL, highest UBIGINT NOT NULL);
 CREATE TABLE IF NOT EXISTS missing (journal VARCHAR NOT NULL, first UBIGINT NOT NULL, last UBIGINT NOT NULL);
 CREATE TABLE IF NOT EXISTS tally (journal VARCHAR NOT NULL, reason VARCHAR NOT NULL, events UBIGINT NOT NULL);
+CREATE TABLE IF NOT EXISTS gone (journal VARCHAR NOT NULL, sequence UBIGINT NOT NULL);
+CREATE TABLE IF NOT EXISTS again (journal VARCHAR NOT NULL, sequence UBIGINT NOT NULL);
+CREATE TABLE IF NOT EXISTS unannounced (
+    journal VARCHAR NOT NULL, sequence UBIGINT NOT NULL, received_at TIMESTAMP NOT NULL);
 
 -- name: format
 SELECT max(format) FROM about;
@@ -67,19 +74,41 @@ DELETE FROM tally WHERE journal = $journal AND reason = $reason;
 INSERT INTO tally VALUES ($journal, $reason, $events);
 
 -- name: load
+-- The wire's own JSON (collector/event.py), times as text.
 CREATE OR REPLACE TEMP TABLE incoming AS
 SELECT
-    split_part(id, '-', 1) AS journal, split_part(id, '-', 2)::UBIGINT AS sequence,
-    make_timestamp(received_at) AS received_at, account, write_key, verdict, verified, version,
-    name, url, referrer, visitor, "user", make_timestamp(client_time) AS client_time, client_id, tracker, ip,
-    user_agent, language, params,
+    split_part(id, '-', 1) AS journal, split_part(id, '-', 2)::UBIGINT AS sequence, received_at, account, write_key,
+    CASE verdict WHEN 'ACCEPT' THEN 1 WHEN 'HIDE' THEN 2 END::UTINYINT AS verdict, verified, version,
+    name, url, referrer, visitor, "user", client_time, client_id, tracker, ip, user_agent, language, params,
     CASE WHEN client_id IS NOT NULL
          THEN md5_number_lower(concat_ws(chr(0), account, write_key, client_id)) END AS client_hash
 FROM read_json($file, format = 'newline_delimited', maximum_object_size = 4194304, columns = {
-    id: 'VARCHAR', received_at: 'BIGINT', account: 'VARCHAR', write_key: 'VARCHAR',
-    verdict: 'UTINYINT', verified: 'BOOLEAN', version: 'UBIGINT', name: 'VARCHAR', url: 'VARCHAR', referrer: 'VARCHAR',
-    visitor: 'VARCHAR', "user": 'VARCHAR', client_time: 'BIGINT', client_id: 'VARCHAR', tracker: 'VARCHAR',
+    id: 'VARCHAR', received_at: 'TIMESTAMP', account: 'VARCHAR', write_key: 'VARCHAR',
+    verdict: 'VARCHAR', verified: 'BOOLEAN', version: 'UBIGINT', name: 'VARCHAR', url: 'VARCHAR', referrer: 'VARCHAR',
+    visitor: 'VARCHAR', "user": 'VARCHAR', client_time: 'TIMESTAMP', client_id: 'VARCHAR', tracker: 'VARCHAR',
     ip: 'VARCHAR', user_agent: 'VARCHAR', language: 'VARCHAR', params: 'JSON'});
+
+-- name: again
+CREATE OR REPLACE TEMP TABLE sent_again AS FROM incoming;
+
+-- name: any_again
+SELECT count(*) FROM again;
+
+-- name: drop_taken_again
+DELETE FROM incoming i WHERE EXISTS (FROM again a WHERE a.journal = i.journal AND a.sequence = i.sequence);
+
+-- name: keep_again_ids
+-- Found by the range of their times first: zone maps leave out the rest of a large table.
+DELETE FROM sent_again s
+WHERE EXISTS (FROM gone k WHERE k.journal = s.journal AND k.sequence = s.sequence)
+    OR EXISTS (FROM unverified k WHERE k.journal = s.journal AND k.sequence = s.sequence)
+    OR EXISTS (FROM (SELECT journal, sequence FROM events
+            WHERE received_at BETWEEN (SELECT min(received_at) FROM sent_again) AND (SELECT max(received_at) FROM sent_again)) k
+        WHERE k.journal = s.journal AND k.sequence = s.sequence);
+INSERT INTO again SELECT journal, sequence FROM sent_again;
+
+-- name: take_again
+INSERT INTO incoming FROM sent_again;
 
 -- name: incoming
 SELECT count(*), count(client_hash), epoch_us(min(received_at)), epoch_us(max(received_at)) FROM incoming;
@@ -90,8 +119,11 @@ INSERT INTO unverified FROM incoming WHERE NOT verified;
 -- name: drop_unverified
 DELETE FROM incoming WHERE NOT verified;
 
+-- name: no_repeats
+CREATE OR REPLACE TEMP TABLE repeats (journal VARCHAR, sequence UBIGINT);
+
 -- name: repeats_within
-CREATE OR REPLACE TEMP TABLE repeats AS
+INSERT INTO repeats
 SELECT journal, sequence FROM (
     SELECT journal, sequence, received_at, row_number() OVER same AS place, first_value(received_at) OVER same AS first
     FROM incoming WHERE client_hash IS NOT NULL
@@ -112,6 +144,9 @@ ON i.account = e.account AND i.write_key = e.write_key AND i.client_id = e.clien
 
 -- name: count_repeats
 SELECT journal, count(*) FROM (SELECT DISTINCT journal, sequence FROM repeats) GROUP BY journal;
+
+-- name: keep_repeats_ids
+INSERT INTO gone SELECT DISTINCT journal, sequence FROM repeats;
 
 -- name: repeats_by_verdict
 SELECT i.verdict, count(*) FROM incoming i SEMI JOIN repeats r ON i.journal = r.journal AND i.sequence = r.sequence
@@ -161,6 +196,26 @@ SELECT ruled_verdict, count(*) FROM settling GROUP BY ruled_verdict;
 
 -- name: count_gone
 SELECT journal, count(*) FROM settling WHERE ruled_verdict = $drop GROUP BY journal;
+
+-- name: keep_gone_ids
+INSERT INTO gone SELECT journal, sequence FROM settling WHERE ruled_verdict = $drop;
+
+-- name: keep_unannounced
+INSERT INTO unannounced SELECT journal, sequence, received_at FROM incoming i WHERE verdict = $accept
+    AND NOT EXISTS (FROM repeats r WHERE r.journal = i.journal AND r.sequence = i.sequence);
+
+-- name: unannounced
+SELECT
+    journal || '-' || sequence::VARCHAR, epoch_us(received_at), account, write_key, verdict, verified, version, name,
+    url, referrer, visitor, "user", epoch_us(client_time), client_id, tracker, ip, user_agent, language,
+    params::VARCHAR
+FROM events e
+WHERE received_at BETWEEN (SELECT min(received_at) FROM unannounced) AND (SELECT max(received_at) FROM unannounced)
+    AND EXISTS (FROM unannounced u WHERE u.journal = e.journal AND u.sequence = e.sequence)
+ORDER BY received_at, journal, sequence LIMIT $limit;
+
+-- name: forget_unannounced
+DELETE FROM unannounced WHERE list_contains($ids::VARCHAR[], journal || '-' || sequence::VARCHAR);
 
 -- name: delete_settled
 DELETE FROM unverified WHERE rowid IN (SELECT place FROM settling);

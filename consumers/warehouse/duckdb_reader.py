@@ -69,7 +69,7 @@ class DuckDBReader:
         with self._reading("reading events"):
             rows = self._run("scan", _values(view, period))
             while batch := rows.fetchmany(FETCH_EVENTS):
-                yield from map(_event, batch)
+                yield from map(event_of_row, batch)
 
     def write_parquet(self, view: View, period: Period, path: Path) -> int:
         with self._reading("writing a Parquet file"):
@@ -91,8 +91,8 @@ def _values(view: View, period: Period) -> dict[str, Any]:
     }
 
 
-def _event(row: tuple[Any, ...]) -> Event:
-    """One row of the query `scan`, whose columns stand in the order of Event's fields."""
+def event_of_row(row: tuple[Any, ...]) -> Event:
+    """The event of one row of the queries `scan` and `unannounced`, whose columns stand in the order of Event's fields."""
     values = list(row)
     values[VERDICT_COLUMN] = Verdict(values[VERDICT_COLUMN])
     values[PARAMS_COLUMN] = orjson.loads(values[PARAMS_COLUMN])

@@ -118,9 +118,15 @@ class Warehouse(Protocol):
     def highest(self) -> Mapping[str, int]:
         """Return for each stream the highest sequence that was covered; at or below it nothing is taken again."""
 
-    def append(self, parts: Sequence[Part], missing: Sequence[Missing]) -> Stored:
+    def append(self, parts: Sequence[Part], missing: Sequence[Missing], again: Sequence[Event | bytes] = ()) -> Stored:
         """Take the parts' events and their highest sequences, both or neither (I10). The parts hold nothing at or
-        below the streams' highest sequence: the caller has cut that off."""
+        below the streams' highest sequence: the caller has cut that off.
+
+        again: events that may have come before and keep to no order (dead letters sent again, `revealed_at`, what is
+        replayed after partitions were added), as Part.events holds them. Each is looked up by id and taken only where
+        no such event was ever taken: not where it is here, settled or not, nor where it was settled away or a client's
+        retry, for those ids are kept. A later part's event with an id that was taken so is passed over. What is not
+        taken is in no count of Stored."""
 
     def unsettled(self, before_us: int, keys_max: int) -> list[Unsettled]:
         """Return write keys with unverified events received before `before_us`, oldest first, at most `keys_max`."""
@@ -128,6 +134,13 @@ class Warehouse(Protocol):
     def settle(self, rulings: Sequence[Ruling], before_us: int, events_max: int) -> Settled:
         """Settle up to `events_max` unverified events received before `before_us` of the rulings' keys: each by the
         last ruling of its key at or before its `received_at`. The first ruling of a key must lie before all of them."""
+
+    def unannounced(self, limit: int) -> list[Event]:
+        """Return up to `limit` events that were settled as ACCEPT and not announced yet, in order of reception. Their
+        ids are kept, in settlement's own transaction, only where the warehouse was opened with `announces=True`."""
+
+    def announced(self, ids: Sequence[str]) -> None:
+        """Forget that these events (Event.id) are to be announced; ids that are not waiting are passed over."""
 
     def unverified(self, until_us: int) -> int:
         """Return how many unverified events were received at or before `until_us`."""

@@ -7,7 +7,8 @@ from importlib.resources import files
 from typing import Any, Final
 
 NAME: Final = re.compile(r"^-- name: ([a-z_]+)$", re.MULTILINE)
-PARAMETER: Final = re.compile(r"\$([a-z_]+)")
+PARAMETER: Final = re.compile(r"\$([a-z_]+)|\{([a-z_]+):[A-Z]")
+"""`$name` is how DuckDB writes a value's place, `{name:Type}` how ClickHouse does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,5 +32,6 @@ def load(package: str, file: str) -> Mapping[str, Query]:
     for name, statement in zip(pieces[::2], pieces[1::2], strict=True):
         if name in queries:
             raise ValueError(f"{file} has the name {name!r} twice")
-        queries[name] = Query(name, statement.strip(), frozenset(PARAMETER.findall(statement)))
+        asked = frozenset(one or other for one, other in PARAMETER.findall(statement))
+        queries[name] = Query(name, statement.strip(), asked)
     return queries

@@ -1,4 +1,4 @@
-"""`pixelgate run`, and one role each: `collector`, `gating`, `consumer` (for systemd and containers).
+"""`pixelgate run`, and one role each: `collector`, `publisher`, `gating`, `consumer` (systemd, containers).
 
 `run` and `collector` supervise processes; a single role replaces this one, so that signals and exit codes are its own.
 """
@@ -54,6 +54,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands and the group to the command line."""
     command(app, "run", "pixelgate run --port 8080 --workers 2")(run)
     command(app, "collector", "pixelgate collector --workers 4 --durability disk")(collector)
+    command(app, "publisher", "pixelgate publisher --metrics-port 9102")(publisher)
     command(app, "gating", "pixelgate gating --admin-port 8081")(gating)
     app.add_typer(consumers, name="consumer")
 
@@ -89,6 +90,15 @@ def collector(
     plan = _plan(host=host, port=port, admin_port=0, workers=workers, durability=durability)  # that port is gating's
     metrics = load(DeploySettings, {"metrics_port": metrics_port}).metrics_port
     run_collector(session.directory(), plan, metrics)
+
+
+def publisher(session: Session, metrics_port: MetricsPortOption = None) -> None:
+    """Carry this host's journals to Kafka until stopped; KAFKA_BOOTSTRAP names the brokers."""
+    from collector.config import PublisherSettings
+    from deploy.settings import load
+
+    load(PublisherSettings, {"metrics_port": metrics_port})
+    _become("collector.publisher", session, metrics_port=metrics_port)
 
 
 def gating(session: Session, admin_port: AdminPortOption = None) -> None:

@@ -35,10 +35,11 @@ def connection_parameters(url: str) -> dict[str, Any]:
     scheme, _, rest = url.partition("://")
     try:
         given = conninfo_to_dict(f"{scheme.partition('+')[0]}://{rest}")
-    except psycopg.ProgrammingError:
-        raise InputInvalid(
-            "the ledger's URL does not read: expected postgresql://user:password@host:port/database"
-        ) from None
+        ports = [int(port) for port in str(given.get("port", "")).split(",") if port]
+    except (psycopg.ProgrammingError, ValueError):
+        ports = [0]
+    if any(not 0 < port < 65536 for port in ports):
+        raise InputInvalid("the ledger's URL does not read: expected postgresql://user:password@host:port/database")
     return {**_DEFAULTS, **given, **_FIXED}
 
 

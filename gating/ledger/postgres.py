@@ -118,7 +118,7 @@ class PostgresStore:
             try:
                 yield connection
             finally:
-                driver.answer_seconds = ANSWER_SECONDS
+                del driver.answer_seconds  # back to what holds for all
 
     def await_writers(self) -> None:
         """Wait until every change that was begun before the call is committed or gone. Raises Unreachable."""
@@ -191,13 +191,18 @@ class _Connection(psycopg.Connection[Any]):
 
 
 def _prepare(connection: psycopg.Connection[Any], *, read_only: bool) -> None:
-    """Bound every wait; a commit that was answered survives a crash, whatever the server's default."""
-    limits = (
-        f"SET statement_timeout = '{STATEMENT_SECONDS}s'; SET lock_timeout = '{LOCK_SECONDS}s'; "
-        f"SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'; "
-        "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'; "
-    )
-    connection.execute(limits + ("SET default_transaction_read_only = on" if read_only else ""))
+    """Bound every wait; see one schema alone; have a commit that was answered survive a crash, whatever the server's
+    default."""
+    settings = [
+        f"SET statement_timeout = '{STATEMENT_SECONDS}s'",
+        f"SET lock_timeout = '{LOCK_SECONDS}s'",
+        f"SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'",
+        "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'",
+        # Else a table that is missing here is taken from the next schema of the path: another ledger's, even.
+        "SELECT set_config('search_path', quote_ident(current_schema()), false) WHERE current_schema() IS NOT NULL",
+        *(["SET default_transaction_read_only = on"] if read_only else []),
+    ]
+    connection.execute("; ".join(settings))
 
 
 def _begin(connection: Connection) -> None:

@@ -10,24 +10,38 @@ import contextlib
 import logging
 import random
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 import psycopg
 from psycopg import sql
+from psycopg.abc import PQGen
 
-from gating.ledger.conninfo import CONNECT_SECONDS, connection_parameters, place_of
+from gating.ledger.conninfo import connection_parameters, place_of
 from gating.ledger.engines import is_postgres
 from gating.ledger.postgres_errors import told
 from gating.ledger.store import Channel
+
+T = TypeVar("T")
 
 PAUSE_SECONDS: Final = 0.1
 PAUSE_SECONDS_MAX: Final = 5.0
 """Between two attempts to connect: doubled each time, and a random half less, so that services do not come all at once
 to a server that has just started."""
+ANSWER_SECONDS: Final = 5.0
+"""LISTEN and SELECT 1 touch no table and wait for no lock."""
 QUIET_SECONDS: Final = 30.0
 """After so long without a word the server is asked whether it is still there: a lost connection says nothing."""
 
 _log = logging.getLogger("pixelgate.ledger")
+
+
+class _Listener(psycopg.AsyncConnection[Any]):
+    """A connection that waits for no answer for ever. Not by `asyncio.timeout`: psycopg meets a cancellation by asking
+    the server, which is the one that is silent, to cancel, and waits 5 s for that."""
+
+    async def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
+        """As psycopg waits, within ANSWER_SECONDS."""
+        return await super().wait(gen, interval, ANSWER_SECONDS if timeout is None else timeout)
 
 
 class Wakeups:
@@ -96,18 +110,16 @@ class Wakeups:
 
     async def _listen(self, parameters: dict[str, Any]) -> None:
         """Pass on what is told until the connection is lost, which is an error."""
-        connection = await psycopg.AsyncConnection.connect(**parameters, autocommit=True)
+        connection = await _Listener.connect(**parameters, autocommit=True)
         try:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                for channel in Channel:
-                    await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
+            for channel in Channel:
+                await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
             self.connections, self.trouble = self.connections + 1, ""
             self._wake(*Channel)
             while True:
                 async for notice in connection.notifies(timeout=QUIET_SECONDS):
                     self._wake(Channel(notice.channel))
-                async with asyncio.timeout(CONNECT_SECONDS):
-                    await connection.execute("SELECT 1")
+                await connection.execute("SELECT 1")
         finally:
             await connection.close()
 

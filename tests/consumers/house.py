@@ -3,8 +3,8 @@
 import time
 from pathlib import Path
 
-from collector.addresses import Addresses
 from collector.journal import Journal, Record, encode_record
+from consumers.config import ConsumerSettings
 from consumers.service import Service
 from gating import lifecycle
 from gating.account import Request
@@ -68,7 +68,7 @@ class House:
         return (journal or self.journal).append(at_us, records, len(records))
 
     def service(self) -> Service:
-        return Service(self.data, Addresses())
+        return Service(self.data, ConsumerSettings(data=self.data.root))
 
     def lapse(self, account: str, at_us: int) -> None:
         """Record every deadline that has come by `at_us`."""

@@ -32,12 +32,12 @@ class Failing:
     def highest(self):
         return self._warehouse.highest()
 
-    def append(self, parts, missing):
+    def append(self, parts, missing, again=()):
         if not self.failures:
-            return self._warehouse.append(parts, missing)
+            return self._warehouse.append(parts, missing, again)
         self.failures -= 1
         if self.after:
-            self._warehouse.append(parts, missing)
+            self._warehouse.append(parts, missing, again)
         raise WarehouseFailed("taking a batch", OSError("disk full"))
 
 

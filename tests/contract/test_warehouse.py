@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from consumers.errors import WarehouseFailed
 from consumers.moments import ALWAYS, month_before
 from consumers.source import Missing, Part
+from consumers.warehouse.clickhouse import ClickHouseWarehouse
 from consumers.warehouse.duckdb import DuckDBWarehouse
 from consumers.warehouse.protocol import Audience, Period, Ruling, Settled, Stored, Unsettled, View
 from gating.status import Access
@@ -17,16 +18,24 @@ ACCOUNT = View("shop", Audience.ACCOUNT, Access.FULL, revealed_version=1, keys=(
 
 
 class DuckDBForm:
-    def __init__(self, root):
-        self.path = root / "warehouse.duckdb"
+    def __init__(self, request):
+        self.path = request.getfixturevalue("tmp_path") / "warehouse.duckdb"
 
-    def open(self):
-        return DuckDBWarehouse.open(self.path)
+    def open(self, **options):
+        return DuckDBWarehouse.open(self.path, **options)
 
 
-@pytest.fixture(params=[DuckDBForm])
-def form(request, tmp_path):
-    return request.param(tmp_path)
+class ClickHouseForm:
+    def __init__(self, request):
+        self.url = request.getfixturevalue("clickhouse_url")
+
+    def open(self, **options):
+        return ClickHouseWarehouse.open(self.url, **options)
+
+
+@pytest.fixture(params=[DuckDBForm, ClickHouseForm])
+def form(request):
+    return request.param(request)
 
 
 @pytest.fixture

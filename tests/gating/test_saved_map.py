@@ -234,6 +234,22 @@ async def test_a_loaded_map_is_gone_on_with_behind_its_damaged_tail(path):
     assert await loaded(path) == state(gate)
 
 
+async def test_what_lay_behind_a_damaged_frame_does_not_come_back_when_the_file_is_gone_on_with(path):
+    """A frame of the same length in the damaged one's place must not make those behind it count again."""
+    writer = lived(path, ([("page", [a_change(1)])], 1, [("change", a_change(n, f"{n}")) for n in (2, 3, 4)]))
+    content = bytearray(path.read_bytes())
+    content[writer.stood[-3][0] - 1] ^= 1
+    path.write_bytes(content)
+    gate, saved = Gate(), SavedMap(path)
+    assert await saved.load(gate)
+    assert gate.version == 1
+    other = a_change(2, "2", Verdict.HIDE)
+    gate.apply_page([other.encode()])
+    gate.stand(2)
+    saved.change(other.encode() + b"  ", 2)  # as long as the one it replaces
+    assert await loaded(path) == state(gate)
+
+
 async def test_a_page_is_cut_so_that_taking_it_over_holds_no_answer_up(path):
     """Bounded batches: however many changes come at once."""
     many = [a_change(n, f"account-{n}").encode() for n in range(1, 3000)]

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import pytest
 import redis
 
+from tests.servers.clickhouse import ClickHouseEngine
 from tests.servers.kafka import KafkaCluster
 from tests.servers.postgres import PostgresServer
 from tests.servers.process import ServerMissing
@@ -54,6 +55,20 @@ def kafka_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaClu
 def kafka_three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
     """Three brokers, each of which may die: whoever kills one starts it again."""
     yield from _started(lambda: KafkaCluster(tmp_path_factory.mktemp("kafka3"), brokers=3))
+
+
+@pytest.fixture(scope="session")
+def clickhouse_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouseEngine]:
+    """ClickHouse's engine in this process: no other directory can be opened in it meanwhile."""
+    yield from _started(lambda: ClickHouseEngine(tmp_path_factory.mktemp("clickhouse")))
+
+
+@pytest.fixture
+def clickhouse_url(clickhouse_engine: ClickHouseEngine) -> Iterator[str]:
+    """An empty database."""
+    url = clickhouse_engine.database()
+    yield url
+    clickhouse_engine.drop(url)
 
 
 @pytest.fixture

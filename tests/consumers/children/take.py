@@ -9,8 +9,8 @@ import signal
 import sys
 from pathlib import Path
 
-from collector.addresses import Addresses
 from collector.journal.reader import JournalReader
+from consumers.config import ConsumerSettings
 from consumers.service import Service
 from consumers.warehouse.duckdb import DuckDBWarehouse
 from gating.datadir import DataDirectory
@@ -44,7 +44,7 @@ def arm(point: str, number: int) -> None:
 
 
 async def take(data: DataDirectory) -> None:
-    service = Service(data, Addresses())
+    service = Service(data, ConsumerSettings(data=data.root))
     print("taking", flush=True)
     await service.loop.run()
 
