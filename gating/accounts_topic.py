@@ -29,15 +29,18 @@ PLACE: Final = "kafka"
 """The ledger's name for how far this topic is."""
 HEADERS: Final = [("schema", b"1")]
 POLICY: Final = "cleanup.policy"
+PARTITIONS: Final = 1
+"""Flips are few: one partition keeps all of them in the order of their versions. A topic made with more keeps each
+account's own order."""
 POLL_SECONDS: Final = 0.5
 BATCH_CHANGES: Final = 500
 REQUEST_MS: Final = 10_000
-SEND_SECONDS: Final = 30.0
+SEND_SECONDS: Final = 15.0
 """A batch that is not acknowledged within this is sent again by a fresh producer."""
 STOP_SECONDS: Final = 2.0
 """aiokafka 0.14 may wait for ever in `stop` while no broker answers; what is then left of it ends with its tasks."""
 BACKOFF_SECONDS: Final = 0.2
-BACKOFF_SECONDS_MAX: Final = 10.0
+BACKOFF_SECONDS_MAX: Final = 5.0
 
 _log = logging.getLogger("pixelgate.gating")
 
@@ -144,7 +147,10 @@ class AccountsTopic:
         try:
             async with asyncio.timeout(SEND_SECONDS):
                 await admin.start()
-                wanted = NewTopic(self._topic, -1, -1, topic_configs={POLICY: "compact"})  # -1: as the brokers say
+                # aiokafka 0.14 takes -1, as the brokers say, only beside an assignment, be that empty.
+                wanted = NewTopic(
+                    self._topic, PARTITIONS, -1, replica_assignments={}, topic_configs={POLICY: "compact"}
+                )  # fmt: skip
                 ((_, code, *_),) = (await admin.create_topics([wanted])).topic_errors
                 if code not in (0, TopicAlreadyExistsError.errno):
                     raise for_code(code)(f"topic {self._topic} was not created")
@@ -157,7 +163,7 @@ class AccountsTopic:
                     await admin.close()
 
     async def _check_policy(self, admin: AIOKafkaAdminClient) -> None:
-        asked = ConfigResource(ConfigResourceType.TOPIC, self._topic, [POLICY])
+        asked = ConfigResource(ConfigResourceType.TOPIC, self._topic, {POLICY: None})
         for answer in await admin.describe_configs([asked]):
             for *_, entries in answer.resources:
                 policy = next((value for name, value, *_ in entries if name == POLICY), "")

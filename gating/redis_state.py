@@ -38,7 +38,7 @@ class RedisState:
             raise NotNow("the state in Redis is not whole")
         return epoch, int(head)
 
-    async def pieces(self, epoch: str, head: int) -> AsyncGenerator[list[bytes], None]:
+    async def pieces(self, epoch: str, head: int) -> AsyncGenerator[Sequence[bytes], None]:
         """The newest change of every account, which together stand at `head` or later; at least once each.
 
         An account that changes meanwhile comes in either state, or both: its change follows in the stream. Raises
@@ -64,15 +64,21 @@ class RedisState:
                 return
 
 
-def slices(changes: Sequence[bytes]) -> Iterator[list[bytes]]:
+def slices(changes: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
     """Cut a page into pieces of bounded size, in order; one change alone may be larger. Pure."""
-    piece: list[bytes] = []
-    size = 0
-    for change in changes:
-        if piece and (len(piece) >= SLICE_CHANGES or size + len(change) > SLICE_BYTES):
+    for start in range(0, len(changes), SLICE_CHANGES):
+        piece = changes[start : start + SLICE_CHANGES]
+        if sum(map(len, piece)) <= SLICE_BYTES:  # the likely case: looking at each change costs a tenth of applying it
             yield piece
-            piece, size = [], 0
-        piece.append(change)
+        else:
+            yield from _by_bytes(piece)
+
+
+def _by_bytes(changes: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    start = size = 0
+    for end, change in enumerate(changes):
+        if end > start and size + len(change) > SLICE_BYTES:
+            yield changes[start:end]
+            start, size = end, 0
         size += len(change)
-    if piece:
-        yield piece
+    yield changes[start:]
