@@ -16,10 +16,11 @@ from consumers import loop as loop_module
 from consumers.client import ConsumerClient
 from consumers.config import ConsumerSettings
 from consumers.dead_letters import find
-from consumers.errors import NotSettledInTime
+from consumers.errors import AccessDenied, NotSettledInTime
 from consumers.exposition import ConsumerMetrics
 from consumers.moments import ALWAYS
 from consumers.service import Service
+from consumers.tail import Filter
 from consumers.warehouse.protocol import Audience
 from gating.errors import Unreachable
 from tests.consumers.events import HIDE, event
@@ -252,3 +253,32 @@ async def test_the_consumer_process_on_a_host_without_journals_and_the_command_l
     await writer.close()
     await publisher.close()
     house.ledger.close()
+
+
+async def test_a_tail_follows_every_partition_from_its_end_and_an_account_sees_accepted_events_alone(scaled):
+    """I11."""
+
+    async def visitors(tail, count: int) -> list[str]:
+        found: list[str] = []
+        async with asyncio.timeout(SECONDS):
+            while len(found) < count:
+                found += [one["visitor"] for one in await asyncio.to_thread(tail.poll)]
+        return sorted(found)
+
+    await scaled.write(hits(scaled.journal, 1, visitor="before"))
+    operator = await scaled.service.tail(Filter("shop"))
+    account = await scaled.service.tail(Filter("shop", audience=Audience.ACCOUNT))
+    await scaled.writer.raw(scaled.topics.events, b"?")
+    await scaled.write(hits(scaled.journal, 2, visitor="hidden", verdict=HIDE))
+    await scaled.write(hits(scaled.journal, 3, visitor="unverified", verified=False))
+    await scaled.write(hits(scaled.journal, 4, visitor="other", account="else"))
+    await scaled.writer.write(hits(scaled.journal, 1, visitor="again"), again=True)
+    await scaled.write(hits(scaled.journal, 5, visitor="accepted"))
+    assert await visitors(operator, 3) == ["accepted", "hidden", "unverified"]
+    assert await visitors(account, 1) == ["accepted"]
+    await scaled.write(hits(scaled.journal, 6, visitor="late"))
+    scaled.house.flip("pause")
+    with pytest.raises(AccessDenied):
+        await visitors(account, 1)
+    await asyncio.to_thread(operator.close)
+    await asyncio.to_thread(account.close)
