@@ -13,7 +13,7 @@ from consumers.dead_letters import SUFFIX, DeadLetters, DeadLettersFull, find
 from consumers.kafka_places import Place, place, place_stream
 from consumers.kafka_records import Gathered, Poison, event_of
 from consumers.source import Part
-from tests.consumers.events import HIDE, JOURNAL, event
+from tests.consumers.events import HIDE, JOURNAL, T0, event
 from tests.kafka import AGAIN, SCHEMA
 
 VERDICT = ("verdict", b"ACCEPT")
@@ -87,7 +87,7 @@ def test_any_bytes_are_an_event_or_poison(value):
 
 @given(st.text(max_size=60), st.none() | st.text(max_size=60), st.integers(1, 10**18 - 1), st.booleans())
 def test_a_line_passed_on_unread_says_the_same_as_the_event_it_would_be_read_as(name, url, sequence, verified):
-    told = event(sequence, name=name, url=url, verified=verified, verdict=HIDE, params={name: [url]})
+    told = event(sequence, received_at=T0, name=name, url=url, verified=verified, verdict=HIDE, params={name: [url]})
     quick, careful = (gathered(record(told.encode(), SCHEMA, VERDICT), careful=way) for way in (False, True))
     assert parts(quick) == parts(careful) == {f"t/3/{JOURNAL}": [sequence]}
     (part,) = [part for part in careful.parts({("t", 3): "p"}) if part.events]
