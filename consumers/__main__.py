@@ -60,7 +60,7 @@ async def _serve(data: DataDirectory, settings: ConsumerSettings) -> None:
     stopped = stop_event()
     # Bound before the warehouse is opened: a port that is taken ends this at once.
     port = tcp_listener(METRICS_HOST, settings.metrics_port) if settings.metrics_port else None
-    service = Service(data, settings.addresses())
+    service = Service(data, settings.addresses(), settings.clickhouse_url)
     try:
         doors = [(server_of(application(service)), unix_listener(data.consumer_socket))]
         if port is not None:

@@ -126,8 +126,10 @@ class ConsumerClient:
         return _followed(tail, accounts)
 
     def _addresses(self) -> "Addresses":
-        settings = self._settings() if callable(self._settings) else self._settings
-        return settings.addresses()
+        return self._read_settings().addresses()
+
+    def _read_settings(self) -> "ConsumerSettings":
+        return self._settings() if callable(self._settings) else self._settings
 
     def _ask(self, remote: Callable[[], T], local: "Callable[[Service], Awaitable[T]]", settled: float | None) -> T:
         """Ask the consumer that listens, or be it; whichever comes first, since one may start or stop just now."""
@@ -154,7 +156,7 @@ class ConsumerClient:
         from consumers.service import Service
 
         async def answered() -> T:
-            service = Service(self._data, self._addresses())
+            service = Service(self._data, self._addresses(), self._read_settings().clickhouse_url)
             try:
                 if settled is not None:
                     await service.loop.settle_alone(settled)

@@ -25,7 +25,7 @@ from consumers.materialise import Materialiser
 from consumers.reports import check_access, report
 from consumers.settle import Settler
 from consumers.tail import Filter, Tail
-from consumers.warehouse.duckdb import DuckDBWarehouse
+from consumers.warehouse.place import open_warehouse
 from consumers.warehouse.protocol import Audience, Period, WarehouseReader
 from gating.clock import Clock
 from gating.datadir import DataDirectory
@@ -44,8 +44,8 @@ T = TypeVar("T")
 class Service:
     """Open on one data directory, whose role `consumer` the caller holds."""
 
-    def __init__(self, data: DataDirectory, addresses: Addresses) -> None:
-        """Raises WarehouseFailed, WarehouseUnknown."""
+    def __init__(self, data: DataDirectory, addresses: Addresses, clickhouse_url: str | None = None) -> None:
+        """Raises as `open_warehouse` does."""
         self.data = data
         for spool in data.root.glob(f"{SPOOL_PREFIX}*"):  # of exports that a kill broke off
             shutil.rmtree(spool, ignore_errors=True)
@@ -53,7 +53,7 @@ class Service:
         self._addresses = addresses
         # Read, never made: an empty ledger in a missing one's place would know no key, and settle every hit away.
         self.accounts = Accounts(lambda: Ledger.open_reading(sqlite_url(data.ledger)), self.clock.now_us)
-        self.warehouse = DuckDBWarehouse.open(data.warehouse)
+        self.warehouse = open_warehouse(data, clickhouse_url)
         source = JournalSource(data.journals, data.quarantine, addresses)
         settler = Settler(self.warehouse, self.accounts, self.clock.now_us)
         self.loop = Loop(source, Materialiser(self.warehouse), settler)

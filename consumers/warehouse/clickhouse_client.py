@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, BinaryIO, Final, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import clickhouse_connect
@@ -116,10 +116,9 @@ class ClickHouseClient:
                 settings["session_timeout"] = SESSION_SECONDS
         with self.failing("reaching it"):
             self._client = clickhouse_connect.get_client(settings=settings, **arguments)
-        if version_of(self._client.server_version) < VERSION_MIN:
-            found = self._client.server_version
+        if version_of(self.version) < VERSION_MIN:
             self.close()
-            raise ServerTooOld(place.name, found, ".".join(map(str, VERSION_MIN)))
+            raise ServerTooOld(place.name, self.version, ".".join(map(str, VERSION_MIN)))
 
     @property
     def version(self) -> str:
@@ -164,7 +163,7 @@ class ClickHouseClient:
     def chunks(self, name: str, format_: str, values: Mapping[str, Any]) -> Iterator[bytes]:
         """A statement's result in one of ClickHouse's formats, as it comes."""
         query = QUERIES[name]
-        stream = self._client.raw_stream(query.text, parameters=query.pick(values), fmt=format_)
+        stream = cast("BinaryIO", self._client.raw_stream(query.text, parameters=query.pick(values), fmt=format_))
         with contextlib.closing(stream):
             while chunk := stream.read(256 * 1024):
                 yield chunk
@@ -180,5 +179,5 @@ class ClickHouseClient:
 
 def version_of(text: str) -> tuple[int, int]:
     """Major and minor of a ClickHouse version such as 25.3.2.39."""
-    major, minor = (text.split(".") + ["0"])[:2]
+    major, minor = [*text.split("."), "0"][:2]
     return int(major), int(minor)
