@@ -100,7 +100,7 @@ class KafkaTail:
                 if missing:
                     raise Unreachable(f"Kafka has no topic {missing[0]}: a publisher makes it when it starts")
                 consumer.subscribe(list(self._topics.of_events))
-                while not consumer.assignment():  # without a group: as soon as the partitions are known
+                while not consumer.assignment():  # noqa: ASYNC110  aiokafka tells nobody once it knows the partitions
                     await asyncio.sleep(LOOK_SECONDS)
                 await consumer.seek_to_end()
         except BaseException:

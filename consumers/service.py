@@ -28,7 +28,7 @@ from consumers.settle import Settler
 from consumers.source import Source
 from consumers.tail import Filter, Following
 from consumers.tailing import open_tail
-from consumers.warehouse.duckdb import DuckDBWarehouse
+from consumers.warehouse.place import open_warehouse
 from consumers.warehouse.protocol import Audience, Period, WarehouseReader
 from gating.clock import Clock
 from gating.datadir import DataDirectory
@@ -51,7 +51,7 @@ class Service:
     """Open on one data directory, whose role `consumer` the caller holds."""
 
     def __init__(self, data: DataDirectory, settings: ConsumerSettings, topics: Topics | None = None) -> None:
-        """Raises WarehouseFailed, WarehouseUnknown, QuestionInvalid."""
+        """Raises as `open_warehouse` does, and QuestionInvalid."""
         self.data = data
         self.kafka = settings.kafka_bootstrap
         self._settings = settings
@@ -62,7 +62,7 @@ class Service:
         self._addresses = settings.addresses()
         # Read, never made: an empty ledger in a missing one's place would know no key, and settle every hit away.
         self.accounts = Accounts(lambda: Ledger.open_reading(sqlite_url(data.ledger)), self.clock.now_us)
-        self.warehouse = DuckDBWarehouse.open(data.warehouse, announces=self.kafka is not None)
+        self.warehouse = open_warehouse(data, settings.clickhouse_url, announces=self.kafka is not None)
         settler = Settler(self.warehouse, self.accounts, self.clock.now_us)
         materialiser = Materialiser(self.warehouse, shared=self.kafka is not None)
         self.loop = Loop(self._source(materialiser), materialiser, settler)

@@ -1,14 +1,17 @@
 """Debian's PostgreSQL: a cluster of its own in a folder, trusting whoever comes over loopback."""
 
+import contextlib
 import os
 import pwd
 import shutil
 import signal
 import subprocess
+import tempfile
 from pathlib import Path
 
 import psycopg
 
+from tests.eventually import eventually
 from tests.processes import free_port
 from tests.servers.process import ServerMissing, ServerProcess
 
@@ -25,7 +28,12 @@ class PostgresServer(ServerProcess):
 
     def __init__(self, folder: Path, **settings: str) -> None:
         self._binaries = _binaries()
-        self._folder, self._owner = folder, "postgres" if os.geteuid() == 0 else None
+        self._owner = "postgres" if os.geteuid() == 0 else None
+        if self._owner is not None:
+            # Not under the caller's: pytest closes its folders to other users again whenever another run begins.
+            self._kept = tempfile.TemporaryDirectory(prefix="pixelgate-postgres-")  # goes with this object
+            folder = Path(self._kept.name)
+        self._folder = folder
         self.port, self._databases = free_port(), 0
         folder.mkdir(parents=True, exist_ok=True)
         self.data = folder / "data"
@@ -49,21 +57,42 @@ class PostgresServer(ServerProcess):
             self._make()
         super().start()
 
-    def database(self) -> str:
-        """The URL of a new, empty database."""
+    def database(self, *, icu: bool = False) -> str:
+        """The URL of a new, empty database. icu: one that sorts as people do, not by bytes, where the release can."""
         self._databases += 1
         name = f"test_{self._databases}"
         with psycopg.connect(self.url, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")
+            sorts = icu and connection.info.server_version >= 150_000
+            order = " LOCALE_PROVIDER icu ICU_LOCALE 'en-US' TEMPLATE template0" if sorts else ""
+            connection.execute(f"CREATE DATABASE {name}{order}")
         return self.url_of(name)
+
+    def kill(self) -> None:
+        """SIGKILL for the server and all it has forked, as a host's crash would be; returns when they are gone."""
+        children = self._children() if self.running else []
+        super().kill()
+        for child in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+        eventually(lambda: not any(Path(f"/proc/{child}").exists() for child in children))
+
+    def freeze(self) -> None:
+        """SIGSTOP for the server and all it has forked: it takes connections, and answers nothing."""
+        for process in (self.pid, *self._children()):
+            os.kill(process, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT for all of them."""
+        for process in (*self._children(), self.pid):
+            os.kill(process, signal.SIGCONT)
+
+    def _children(self) -> list[int]:
+        return [int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
 
     def _make(self) -> None:
         if self._owner is not None:
             owner = pwd.getpwnam(self._owner)
             os.chown(self._folder, owner.pw_uid, owner.pw_gid)
-            for parent in self._folder.parents:  # pytest's own folders are closed to other users
-                if parent.stat().st_uid == os.geteuid() and not parent.stat().st_mode & 0o001 and parent != Path("/"):
-                    parent.chmod(parent.stat().st_mode | 0o011)
         command = [self._binaries / "initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "-N"]
         done = subprocess.run(
             [*command, "--locale=C"], cwd=self._folder, user=self._owner, group=self._owner,
