@@ -3,7 +3,7 @@
 source, journal_source   where events come from: batches and positions
 loop                     read a batch, handle it, commit; the only loop
 materialise, settle      a batch into the warehouse once; unverified events by the ledger's history
-warehouse/               the protocol, DuckDB, its named queries
+warehouse/               the protocol, DuckDB and ClickHouse, their named queries
 accounts, moments        what a reader may see now; periods
 reports, export, tail    what is shown (I11)
 service                  all verbs on one data directory

@@ -158,7 +158,8 @@ class Gathered:
 
     def parts(self, place_streams: Mapping[tuple[str, int], str]) -> tuple[Part, ...]:
         """The events by stream, then the partitions' next offsets as parts without events."""
-        parts = [Part(stream, sequences[-1], events, sequences) for stream, (sequences, events) in self._parts.items()]
+        streams = self._parts.items()
+        parts = [Part(stream, sequences[-1], events, sequences) for stream, (sequences, events) in streams if sequences]
         parts += [Part(place_streams[place], offset, (), ()) for place, offset in self.next_offsets.items()]
         return tuple(parts)
 
