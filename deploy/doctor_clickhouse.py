@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from consumers.errors import ConsumerError
 from consumers.warehouse.clickhouse_client import ClickHouseClient, place_of
-from deploy.doctor import FAIL, OK, WARN, Check
+from deploy.check import FAIL, OK, WARN, Check
 
 NAME: Final = "clickhouse"
 SKEW_SECONDS_MAX: Final = 1.0
