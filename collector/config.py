@@ -6,6 +6,8 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from collector.addresses import Addresses, IpPolicy
+from collector.errors import SettingInvalid
 from gating.config import KAFKA_BOOTSTRAP, REDIS_URL
 
 
@@ -31,3 +33,36 @@ class CollectorSettings(BaseSettings):
     drain_seconds: float = Field(10.0, ge=0, le=300, description="how long a stop waits for open requests")
     redis_url: str | None = Field(None, validation_alias="REDIS_URL", description=REDIS_URL)
     kafka_bootstrap: str | None = Field(None, validation_alias="KAFKA_BOOTSTRAP", description=KAFKA_BOOTSTRAP)
+
+
+class PublisherSettings(BaseSettings):
+    """The publisher's, from the environment (`PIXELGATE_*`)."""
+
+    model_config = SettingsConfigDict(env_prefix="PIXELGATE_", frozen=True, extra="ignore", populate_by_name=True)
+
+    data: Path = Field(Path("data"), description="data directory of this host")
+    ip_policy: IpPolicy = Field(
+        IpPolicy.TRUNCATE,
+        description="what is kept of a visitor's address: full, truncate (IPv4 to /24, IPv6 to /48) or none",
+    )
+    trusted_proxies: str = Field(
+        "", description="addresses and networks whose X-Forwarded-For is believed, separated by commas"
+    )
+    metrics_port: int = Field(
+        0, ge=0, le=65535, description="port for /metrics and health of a role run alone, on 127.0.0.1; 0: none"
+    )
+    kafka_bootstrap: str | None = Field(None, validation_alias="KAFKA_BOOTSTRAP", description=KAFKA_BOOTSTRAP)
+    kafka_partitions: int = Field(
+        6, ge=1, le=1000, description="partitions of pixel.events and pixel.hidden where the publisher creates them"
+    )
+    kafka_compression: Literal["none", "lz4", "zstd"] = Field(
+        "zstd", description="how batches are compressed on their way to Kafka and in it"
+    )
+
+    def addresses(self) -> Addresses:
+        """The address policy. Raises SettingInvalid for a proxy that is no address or network."""
+        proxies = [proxy.strip() for proxy in self.trusted_proxies.split(",") if proxy.strip()]
+        try:
+            return Addresses(self.ip_policy, proxies)
+        except ValueError as error:
+            raise SettingInvalid("PIXELGATE_TRUSTED_PROXIES", str(error)) from error

@@ -90,3 +90,57 @@ class TotalDamaged(CollectorError):
         super().__init__(
             f"{path} does not read: restore it from a backup, or remove it and lose the counts of workers that are gone"
         )
+
+
+class SinkFailed(CollectorError):
+    """Kafka did not take a batch, or could not be reached: whatever was on its way is sent again."""
+
+    exit_code: ClassVar[int] = 3
+    http_status: ClassVar[int] = 503
+    code: ClassVar[str] = "sink_failed"
+
+    def __init__(self, doing: str, cause: BaseException) -> None:
+        super().__init__(f"{doing} failed: {str(cause).strip() or type(cause).__name__}")
+
+
+class BatchRefused(CollectorError):
+    """The broker takes everything but this very batch. timestamp: it is its records' time that is refused."""
+
+    code: ClassVar[str] = "batch_refused"
+
+    def __init__(self, place: tuple[str, int], reason: str, *, timestamp: bool = False) -> None:
+        super().__init__(f"{place[0]}/{place[1]} refuses a batch: {reason}")
+        self.reason = reason
+        self.timestamp = timestamp
+
+
+class BookDamaged(CollectorError):
+    """The publisher's book does not read."""
+
+    code: ClassVar[str] = "book_damaged"
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} does not read: restore it from a backup, or move it away; then `verify` no longer knows "
+            "of journals that are gone"
+        )
+
+
+class SettingMissing(CollectorError):
+    """A role cannot run without this setting."""
+
+    exit_code: ClassVar[int] = 2
+    code: ClassVar[str] = "setting_missing"
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(f"{name} is not set: {why}")
+
+
+class SettingInvalid(CollectorError):
+    """A setting's value does not read."""
+
+    exit_code: ClassVar[int] = 2
+    code: ClassVar[str] = "setting_invalid"
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(f"{name}: {why}")

@@ -9,27 +9,23 @@ deadline a hit is on and stamps it, so that a jump of the host's own clock moves
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
-from collector.outcome import Outcome
-from gating.feed import KeyState, StatusChange
-from gating.status import Verdict
+import orjson
 
-NEVER_US: Final = 2**63
-"""Later than any instant: the `until` of what has no end."""
+from collector.entry import Answer, answer_of, entry_of, single, version_of
+from collector.outcome import Outcome
+from gating.feed import StatusChange
 
 CLOCK_STEP_BACK_US_MAX: Final = 2_000_000
 """A contact may correct the feed's clock by this much without `received_at` turning back; a larger step is taken."""
 
-_OUTCOME: Final = {
-    Verdict.ACCEPT: Outcome.ACCEPTED,
-    Verdict.HIDE: Outcome.HIDDEN,
-    Verdict.DROP: Outcome.DROPPED_STATUS,
-}
-# An Outcome and an account, here and in every entry. The outcome as a plain int: the group indexes by it, and the two
-# lookups of a hit take 35 ns so, 89 by an enum member (timeit, CPython 3.11).
-Answer = tuple[int, bytes]
+SHARDS: Final = 256
+"""Dictionaries that the keys lie in, by their hash. One alone that grows to a million keys copies 700,000 of them at
+once and holds every answer up for 20 ms meanwhile; to find the shard costs a hit 0.1 us (docs/performance.md)."""
+SHARD_MASK: Final = SHARDS - 1
+
 _UNKNOWN_KEY: Final[Answer] = (int(Outcome.DROPPED_UNKNOWN_KEY), b"")
 _NO_KEY: Final[Answer] = (int(Outcome.DROPPED_NO_KEY), b"")
 _UNVERIFIED_UNKNOWN: Final[Answer] = (int(Outcome.UNVERIFIED), b"")
@@ -40,52 +36,6 @@ def boot_ns() -> int:
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
-class Entry:
-    """How one write key stands: `answer` until `until_us`, then what `then` says.
-
-    answer: outcome and account, while leased; unleased: the same without a lease.
-    final: nothing brings this key's hits back (account deleted, key revoked), so they drop without a lease too.
-    """
-
-    __slots__ = ("answer", "final", "then", "unleased", "until_us", "version")
-
-    def __init__(
-        self, outcome: Outcome, account: bytes, *, until_us: int, then: "Entry | None", version: int, final: bool
-    ) -> None:
-        self.answer: Answer = (int(outcome), account)
-        self.unleased: Answer = self.answer if final else (int(Outcome.UNVERIFIED), account)
-        self.until_us = until_us
-        self.then = then
-        self.version = version
-        self.final = final
-
-    def at(self, now_us: int) -> "Entry":
-        """The step of the schedule that holds at `now_us`."""
-        entry = self
-        while entry.then is not None and now_us >= entry.until_us:
-            entry = entry.then
-        return entry
-
-
-def entry_of(change: StatusChange, key: KeyState) -> Entry:
-    """Lay one key's schedule out: the account's deadline and the key's own end, in the order they come."""
-    account = change.account.encode()
-    version = change.version
-    revoked = Entry(
-        Outcome.DROPPED_REVOKED_KEY, account, until_us=NEVER_US, then=None, version=version, final=True
-    )  # fmt: skip
-    end_us = NEVER_US if key.revoked_at_us is None else key.revoked_at_us
-    if end_us <= change.at_us:
-        return revoked
-    until_us, then = end_us, None if end_us == NEVER_US else revoked
-    if change.until_us is not None and change.then is not None and change.until_us < end_us:
-        then = Entry(_OUTCOME[change.then], account, until_us=end_us, then=then, version=version, final=False)
-        until_us = change.until_us
-    return Entry(
-        _OUTCOME[change.verdict], account, until_us=until_us, then=then, version=version, final=change.final
-    )  # fmt: skip
-
-
 class Gate:
     """A map of write keys that stands at one version of one epoch, and a lease that says how long it may be believed.
 
@@ -94,7 +44,9 @@ class Gate:
 
     def __init__(self, boot_ns: Callable[[], int] = boot_ns, now_us: int | None = None) -> None:
         self._boot_ns = boot_ns
-        self.entries: dict[bytes, Entry] = {}  # the group's loop looks here first; changed by `apply` alone
+        # Write key -> entry (`entry.py`). The group's loop looks here first; changed by `restart` and `apply` alone.
+        self.shards: list[dict[bytes, bytes]] = [{} for _ in range(SHARDS)]
+        self._forgotten: list[dict[bytes, bytes]] = []  # of earlier epochs, still to be freed
         self._lease_until_ns = 0
         self._last_us = 0
         self.epoch = ""
@@ -116,22 +68,19 @@ class Gate:
 
     def decide(self, key: bytes, now_us: int, leased: bool) -> Answer:
         """What becomes of a hit on `key`, and whose it is (b"" for an unknown or missing key)."""
-        entry = self.entries.get(key)
-        if entry is None:
-            if not key:
-                return _NO_KEY  # nobody's with or without a lease
-            return _UNKNOWN_KEY if leased else _UNVERIFIED_UNKNOWN
-        if not leased:
-            return entry.unleased
-        if now_us < entry.until_us:
-            return entry.answer
-        return entry.at(now_us).answer
+        entry = self.shards[hash(key) & SHARD_MASK].get(key)
+        if entry is not None:
+            return answer_of(entry, now_us, leased)
+        if not key:
+            return _NO_KEY  # nobody's with or without a lease
+        return _UNKNOWN_KEY if leased else _UNVERIFIED_UNKNOWN
 
     # ---- moved by the feed (gating.feed.Follower) -------------------------------------------------------------------
 
     def restart(self, epoch: str) -> None:
         """Forget the map and the lease: in another epoch the same version may mean another change."""
-        self.entries.clear()
+        self._forgotten += filter(None, self.shards)
+        self.shards = [{} for _ in range(SHARDS)]
         self._lease_until_ns = 0
         self.epoch = epoch
         self.version = 0
@@ -142,12 +91,39 @@ class Gate:
         A change lists all keys of its account that may still collect; one that is left out was revoked by an earlier
         change and stays so here.
         """
-        entries = self.entries
+        shards, version = self.shards, change.version
+        packed: dict[int | None, bytes] = {}  # by when the key is revoked: keys that stand alike share an entry
         for key in change.keys:
             name = key.write_key.encode()
-            old = entries.get(name)
-            if old is None or old.version < change.version:
-                entries[name] = entry_of(change, key)
+            shard = shards[hash(name) & SHARD_MASK]
+            old = shard.get(name)
+            if old is None or version_of(old) < version:
+                entry = packed.get(key.revoked_at_us)
+                if entry is None:
+                    entry = packed[key.revoked_at_us] = entry_of(change, key)
+                shard[name] = entry
+
+    def apply_page(self, changes: Sequence[bytes]) -> None:
+        """Take many encoded changes over (see `Follower.apply_page`)."""
+        self._free_some()
+        shards, loads = self.shards, orjson.loads
+        for data in changes:
+            read = loads(data)
+            plain = single(read)
+            if plain is None:
+                self.apply(StatusChange.of_json(read))
+                continue
+            write_key, version, entry = plain
+            name = write_key.encode()
+            shard = shards[hash(name) & SHARD_MASK]
+            old = shard.get(name)
+            if old is None or version_of(old) < version:
+                shard[name] = entry
+
+    def _free_some(self) -> None:
+        """Free a shard of what an earlier epoch left: a million keys at once would hold answers up for 50 ms."""
+        if self._forgotten:
+            self._forgotten.pop()
 
     def stand(self, version: int) -> None:
         """Everything up to `version` has been applied."""
@@ -156,6 +132,7 @@ class Gate:
 
     def lease(self, until_boot_ns: int) -> None:
         self._lease_until_ns = max(self._lease_until_ns, until_boot_ns)
+        self._free_some()
 
     def set_clock(self, now_us: int, at_boot_ns: int) -> None:
         self._offset_ns = now_us * 1000 - at_boot_ns
@@ -167,4 +144,4 @@ class Gate:
         return self._boot_ns() < self._lease_until_ns
 
     def __len__(self) -> int:
-        return len(self.entries)
+        return sum(map(len, self.shards))

@@ -14,8 +14,9 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from collector.batch import EVENT_BYTES_MAX, EVENTS_MAX
+from collector.entry import ACCOUNT, PLAIN_END
 from collector.errors import JournalFailed, JournalFull
-from collector.gate import Gate
+from collector.gate import SHARD_MASK, Gate
 from collector.hit import HEAD_BYTES_MAX
 from collector.journal.format import FLAG_OF_BATCH, FLAG_VERIFIED, PAYLOAD_BYTES_MAX, RECORD
 from collector.outcome import Outcome
@@ -156,15 +157,15 @@ class Group:
         """
         gate = self._gate
         now_us, leased = gate.tick()
-        decide, entry_of, version = gate.decide, gate.entries.get, gate.version  # the loop is hot
+        decide, shards, version = gate.decide, gate.shards, gate.version  # the loop is hot
         pack, flags_of = RECORD.pack, _RECORD_FLAGS
         parts: list[bytes] = []
         kept, outcomes = 0, self._outcomes
         counts = outcomes.copy()  # taken over once the frame is written
         for key, peer, head, event in hits:
-            entry = entry_of(key)
-            if entry is not None and leased and now_us < entry.until_us:  # what `decide` does first, without its call
-                outcome, account = entry.answer
+            entry = shards[hash(key) & SHARD_MASK].get(key)
+            if entry is not None and leased and (outcome := entry[0]) < PLAIN_END:  # what `decide` does, without calls
+                account = entry[ACCOUNT]
             else:
                 outcome, account = decide(key, now_us, leased)
             counts[outcome] += 1

@@ -26,6 +26,7 @@ from collector.metrics import PUBLISH_SECONDS, CounterFile, Counters
 from collector.protocol import protocol_class
 from collector.wheel import Wheel
 from gating.datadir import DataDirectory
+from gating.feed import Feed
 from gating.ledger_feed import LedgerFeed
 from gating.serving import Server, serve_until, stop_event, tcp_listener
 
@@ -39,6 +40,10 @@ ACCEPTS_MAX: Final = 4
 """New connections an iteration of the loop: libuv takes one from each listening descriptor, so the socket has several.
 With one, each hit on a new connection has a tick, a frame and a write() of its own: 37 us CPU, not 34. One that comes
 alone pays 11 us for the descriptors that find nothing (docs/performance.md)."""
+
+LOAD_SECONDS: Final = 0.5
+"""A worker that starts waits this long for its map, enough for 100,000 keys; then it serves while the rest is loaded,
+keeping hits unverified: until it listens they would be refused."""
 
 _log = logging.getLogger("pixelgate.collector")
 
@@ -58,15 +63,14 @@ class Worker:
         loop = asyncio.get_running_loop()
         self._settings = settings
         self._stopped = stopped
+        self._loaded = asyncio.Event()
         self.fatal: BaseException | None = None
         self.journal = Journal.create(
             directory.journals, Durability(settings.durability), segment_bytes=settings.segment_bytes
         )
         self.counters = Counters()
         self.gate = Gate()
-        self.feed = LedgerFeed(
-            self.gate, ledger=directory.ledger, directory=directory.feed, worker=f"worker-{self.journal.id[:16]}"
-        )
+        self.feed = _feed(settings, directory, self.gate, self.journal.id)
         made = SyncedGroup if self.journal.durability is Durability.DISK else Group
         group = made(self.gate, self.journal, self.counters.outcomes, loop, self._end)
         self.wheel = Wheel(loop)
@@ -90,6 +94,22 @@ class Worker:
         if not self.journal.ready:
             reasons.append(f"the journal is {self.journal.fill:.0%} full")
         return reasons
+
+    async def follow(self) -> None:
+        """Load the map and follow its changes, until cancelled; what fails here is a bug and ends the worker."""
+        try:
+            await self.feed.load()
+            self._loaded.set()
+            await self.feed.run()
+        except Exception as error:
+            self._end(error)
+        finally:
+            self._loaded.set()
+
+    async def loaded(self) -> None:
+        """Return once the map is loaded, or LOAD_SECONDS have passed."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._loaded.wait(), LOAD_SECONDS)
 
     async def tend(self) -> None:
         """Once a second: publish the counters, look at the disk, have the next segment ready before it is needed."""
@@ -126,6 +146,18 @@ class Worker:
                 transport.abort()
 
 
+def _feed(settings: CollectorSettings, directory: DataDirectory, gate: Gate, journal: str) -> Feed:
+    """The journal's random id makes the worker's name unique to this start, on any host."""
+    if settings.redis_url:
+        # Loaded where they are used: a worker without Redis saves 10 MB.
+        from gating.redis_feed import RedisFeed
+        from gating.saved_map import SavedMap
+
+        saved = SavedMap(directory.maps / f"worker-{settings.worker}")
+        return RedisFeed(gate, url=settings.redis_url, worker=f"worker-{journal}", saved=saved)
+    return LedgerFeed(gate, ledger=directory.ledger, directory=directory.feed, worker=f"worker-{journal[:16]}")
+
+
 def _uvicorn(app: CollectorApp, protocol: type[asyncio.Protocol], settings: CollectorSettings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
@@ -142,13 +174,15 @@ def _uvicorn(app: CollectorApp, protocol: type[asyncio.Protocol], settings: Coll
 @contextlib.asynccontextmanager
 async def _running(worker: Worker) -> AsyncIterator[None]:
     """Feed, wheel and counters, for as long as the block runs."""
-    await worker.feed.load()
-    worker.publish()
-    # What is loaded now lives as long as the process: later collections need not walk a million entries.
+    # What is imported lives as long as the process: collections need not walk it, nor while the map is loaded. The map
+    # itself is nothing to the collector (`collector/entry.py`).
     gc.collect()
     gc.freeze()
+    tasks = [asyncio.create_task(worker.follow())]
+    await worker.loaded()
+    worker.publish()
     worker.wheel.start()
-    tasks = [asyncio.create_task(worker.feed.run()), asyncio.create_task(worker.tend())]
+    tasks.append(asyncio.create_task(worker.tend()))
     try:
         yield
     finally:

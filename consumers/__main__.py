@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 import sys
+from contextlib import nullcontext
 from typing import Final
 
 from pydantic import ValidationError
@@ -43,7 +44,9 @@ def main() -> int:
     try:
         settings = ConsumerSettings()
         data = DataDirectory.open(settings.data)
-        with data.claim("consumer"):
+        # `journals`: held by whoever takes them over, an embedded consumer or a publisher, since each removes them.
+        journals = nullcontext() if settings.kafka_bootstrap else data.hold("journals")
+        with data.claim("consumer"), journals:
             asyncio.run(_serve(data, settings))
     except ValidationError as error:
         fault = error.errors()[0]

@@ -118,11 +118,13 @@ class ConsumerClient:
         from consumers.tail import Filter
         from consumers.tailing import open_tail
         from gating.clock import Clock
-        from gating.ledger import Ledger, sqlite_url
+        from gating.ledger import Ledger, ledger_url
 
         clock = Clock()
-        accounts = Accounts(lambda: Ledger.open_reading(sqlite_url(self._data.ledger)), clock.now_us)
-        tail = open_tail(self._data, self._read_settings(), Filter(account, verdict, audience), accounts.view)
+        settings = self._read_settings()
+        url = ledger_url(self._data, settings.database_url)
+        accounts = Accounts(lambda: Ledger.open_reading(url), clock.now_us)
+        tail = open_tail(self._data, settings, Filter(account, verdict, audience), accounts.view)
         return _followed(tail, accounts)
 
     def _read_settings(self) -> "ConsumerSettings":

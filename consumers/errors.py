@@ -69,7 +69,9 @@ class ServerTooOld(ConsumerError):
     code = "server_too_old"
 
     def __init__(self, place: str, found: str, needed: str) -> None:
-        super().__init__(f"ClickHouse at {place} is of version {found}, this release needs {needed} or newer")
+        super().__init__(
+            f"ClickHouse at {place} is of version {found}, this release needs {needed} or newer: upgrade it"
+        )
 
 
 class SourceFailed(ConsumerError):

@@ -32,8 +32,7 @@ from consumers.warehouse.place import open_warehouse
 from consumers.warehouse.protocol import Audience, Period, WarehouseReader
 from gating.clock import Clock
 from gating.datadir import DataDirectory
-from gating.ledger import Ledger
-from gating.ledger.sqlite import sqlite_url
+from gating.ledger import Ledger, ledger_url
 
 if TYPE_CHECKING:
     from consumers.announcer import Announcer
@@ -61,7 +60,8 @@ class Service:
         self.clock = Clock()
         self._addresses = settings.addresses()
         # Read, never made: an empty ledger in a missing one's place would know no key, and settle every hit away.
-        self.accounts = Accounts(lambda: Ledger.open_reading(sqlite_url(data.ledger)), self.clock.now_us)
+        url = ledger_url(data, settings.database_url)
+        self.accounts = Accounts(lambda: Ledger.open_reading(url), self.clock.now_us)
         self.warehouse = open_warehouse(data, settings.clickhouse_url, announces=self.kafka is not None)
         settler = Settler(self.warehouse, self.accounts, self.clock.now_us)
         materialiser = Materialiser(self.warehouse, shared=self.kafka is not None)

@@ -21,9 +21,10 @@ from deploy.ports import unix_answers
 from deploy.settings import list_settings, load
 from deploy.workers import is_alive
 from gating.clock import boot_ns
+from gating.config import LedgerSettings
 from gating.datadir import DataDirectory
 from gating.errors import PixelgateError
-from gating.ledger import Ledger, sqlite_url
+from gating.ledger import Ledger, ledger_url
 
 OK: Final = "ok"
 WARN: Final = "warn"
@@ -146,9 +147,10 @@ def data_directory(root: Path) -> Check:
 
 def ledger(directory: DataDirectory) -> Check:
     """Whether the ledger reads, its history is whole, and nothing in it is dated ahead of now."""
-    if not directory.ledger.exists():
+    url = ledger_url(directory, LedgerSettings().database_url)
+    if not Ledger.exists(url):
         return Check("ledger", OK, "none yet", "`pixelgate account create` makes the first account")
-    with Ledger.open_reading(sqlite_url(directory.ledger)) as opened:
+    with Ledger.open_reading(url) as opened:
         faults = opened.verify_history()
         head = opened.head()
         changes = opened.changes_since(max(0, head.version - 1))

@@ -31,6 +31,7 @@ from collector.refine import event_of
 from deploy.errors import Misused
 from deploy.ruling import Judge, Ruling
 from gating.clock import Clock
+from gating.config import LedgerSettings
 from gating.datadir import DataDirectory
 from gating.status import Verdict
 
@@ -64,7 +65,7 @@ def explain_request(directory: DataDirectory, text: str, at: str | None) -> dict
         "answer": parsed.answer,
         "why": parsed.why,
     }
-    with Judge.open(directory) as judge:
+    with Judge.open(directory, LedgerSettings().database_url) as judge:
         hits = [explain_hit(parsed.head, key, body, judge.rule(key, at_us), at_us) for key, body in parsed.hits]
     if len(hits) == 1:
         return {**answer, **hits[0]}

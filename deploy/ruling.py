@@ -10,7 +10,7 @@ from typing import Self
 from collector.outcome import Outcome
 from gating import lifecycle
 from gating.datadir import DataDirectory
-from gating.ledger import HistoryRow, KeyRow, Ledger, sqlite_url
+from gating.ledger import HistoryRow, KeyRow, Ledger, ledger_url
 from gating.rulebook import Policy
 from gating.shelf import Shelf
 from gating.status import Status, Verdict
@@ -46,9 +46,9 @@ class Judge:
         self._shelf = Shelf(ledger)
 
     @classmethod
-    def open(cls, directory: DataDirectory) -> Self:
+    def open(cls, directory: DataDirectory, database_url: str | None) -> Self:
         """Open the ledger for reading. Raises Unreachable where there is none."""
-        return cls(Ledger.open_reading(sqlite_url(directory.ledger)))
+        return cls(Ledger.open_reading(ledger_url(directory, database_url)))
 
     def __enter__(self) -> Self:
         return self

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
-from collector.config import CollectorSettings
+from collector.config import CollectorSettings, PublisherSettings
 from consumers.config import ConsumerSettings
 from deploy.config import DeploySettings
 from deploy.errors import Misused
@@ -25,6 +25,7 @@ ENV_PREFIX: Final = "PIXELGATE_"
 PACKAGES: Final[tuple[tuple[str, type[BaseSettings]], ...]] = (
     ("deploy", DeploySettings),
     ("collector", CollectorSettings),
+    ("publisher", PublisherSettings),
     ("gating", GatingSettings),
     ("consumers", ConsumerSettings),
 )

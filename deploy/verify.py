@@ -23,7 +23,7 @@ from consumers.client import ConsumerClient
 from consumers.config import ConsumerSettings
 from deploy.workers import is_alive
 from gating.datadir import DataDirectory
-from gating.ledger import Ledger, sqlite_url
+from gating.ledger import Ledger, ledger_url
 from gating.worker_counters import TOTAL
 
 FAULTS_MAX: Final = 100
@@ -81,7 +81,7 @@ def verify_all(directory: DataDirectory, settings: ConsumerSettings) -> dict[str
     if TOTAL in unreadable:
         sums.fault(str(TotalDamaged(directory.counters / f"{TOTAL}.json")))
     sums.unknown += [unknown(journal, None, None) for journal in sorted(unreadable) if journal != TOTAL]
-    read_ledger(directory, sums)
+    read_ledger(ledger_url(directory, settings.database_url), sums)
     return asdict(sums)
 
 
@@ -97,11 +97,12 @@ def read_journals(directory: DataDirectory) -> dict[str, OnDisk]:
     return found
 
 
-def read_ledger(directory: DataDirectory, sums: Sums) -> None:
-    """Whether the history is as it was written, and all that is read fast says what it says."""
-    if not directory.ledger.exists():
+def read_ledger(url: str, sums: Sums) -> None:
+    """Whether the history is as it was written, and all that is read fast says what it says; nothing where no ledger
+    was ever made."""
+    if not Ledger.exists(url):
         return
-    with Ledger.open_reading(sqlite_url(directory.ledger)) as ledger:
+    with Ledger.open_reading(url) as ledger:
         sums.history = ledger.head().version
         for fault in (*ledger.verify_history(), *ledger.verify_projections()):
             sums.fault(fault.message)

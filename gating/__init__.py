@@ -13,6 +13,13 @@ ledger/                 the truth about accounts: history, keys, deadlines, outb
 clock, times            the service's clock; times as people write them
 fence, lead             which workers may still enforce what; the one leader that grants their leases
 datagram, ledger_feed   what leader and workers say to each other; how a worker's gate is moved
+lease, redis_feed       a worker's side of the lease; how a gate on any host is moved
+redis_keys, redis_client, redis_line, redis_state, backoff
+                        what stands where in Redis, its URL, one connection to it, the whole state read over that; the
+                        waits between tries
+relay, relay_script, rebuild, accounts_topic
+                        outbox -> Redis and Kafka; Redis written anew
+saved_map, map_file     a worker's map on its disk, for a start without the feed; its layout
 service, views          a command from end to end; the documents it answers with
 api, asgi_call          the same verbs over HTTP, with and without a socket
 gateway, local_http     the command line's way to them

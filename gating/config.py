@@ -18,7 +18,22 @@ CLICKHOUSE_URL: Final = (
 )
 
 
-class GatingSettings(BaseSettings):
+class LedgerSettings(BaseSettings):
+    """Which ledger, and no more: for whoever opens it and must not stumble over another setting's fault."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    database_url: str | None = Field(None, validation_alias="DATABASE_URL", description=DATABASE_URL)
+
+
+class LeadSettings(LedgerSettings):
+    """What a service that leads, or would, must reach."""
+
+    redis_url: str | None = Field(None, validation_alias="REDIS_URL", description=REDIS_URL)
+    kafka_bootstrap: str | None = Field(None, validation_alias="KAFKA_BOOTSTRAP", description=KAFKA_BOOTSTRAP)
+
+
+class GatingSettings(LeadSettings):
     """From the environment (`PIXELGATE_*`)."""
 
     model_config = SettingsConfigDict(env_prefix="PIXELGATE_", frozen=True, extra="ignore", populate_by_name=True)
@@ -26,6 +41,3 @@ class GatingSettings(BaseSettings):
     data: Path = Field(Path("data"), description="data directory of this host")
     admin_host: str = Field("127.0.0.1", description="address the admin port binds")
     admin_port: int = Field(8081, ge=0, le=65535, description="admin port: /metrics and health; 0 for none")
-    database_url: str | None = Field(None, validation_alias="DATABASE_URL", description=DATABASE_URL)
-    redis_url: str | None = Field(None, validation_alias="REDIS_URL", description=REDIS_URL)
-    kafka_bootstrap: str | None = Field(None, validation_alias="KAFKA_BOOTSTRAP", description=KAFKA_BOOTSTRAP)

@@ -36,6 +36,7 @@ class DataDirectory:
         self.quarantine = self.root / "quarantine"  # copies of what recovery found corrupt
         self.counters = self.root / "counters"  # one file a collector worker's start
         self.feed = self.root / "feed"  # the Unix datagram sockets of workers and gating
+        self.maps = self.root / "maps"  # one file a worker slot: its map of accounts, for a start without the feed
         self.dead_letters = self.root / "dead-letters"  # what no reader can make an event of
         self.locks = self.root / "locks"
         self.gating_socket = self.root / "gating.sock"  # HTTP, for the command line on this host
@@ -51,7 +52,7 @@ class DataDirectory:
         self = cls(root)
         try:
             self._check_version()
-            for directory in (self.journals, self.quarantine, self.counters, self.feed, self.locks):
+            for directory in (self.journals, self.quarantine, self.counters, self.feed, self.maps, self.locks):
                 directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             if not self.version_file.exists():
                 self._write_version()
@@ -66,7 +67,7 @@ class DataDirectory:
             raise DataDirectoryUnknown(f"{self.root} is a file, not a data directory; give another by --data")
         if not self.version_file.exists():
             # A directory that holds something but no VERSION is somebody else's: nothing is written into it.
-            known = {"VERSION.new", "locks", "feed", "counters", "quarantine", "journals"}
+            known = {"VERSION.new", "locks", "feed", "maps", "counters", "quarantine", "journals"}
             foreign = sorted(p.name for p in self.root.iterdir() if p.name not in known) if self.root.exists() else []
             if foreign:
                 raise DataDirectoryUnknown(

@@ -4,8 +4,9 @@ SHARED: the collector imports it on its way to the first hit, so it loads the st
 `LedgerFeed` (`ledger_feed.py`) is the embedded form.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import orjson
 
@@ -14,6 +15,9 @@ from gating.status import Status, Verdict
 TOPIC_ACCOUNTS: Final = "pixel.accounts"
 KEYS_PER_ACCOUNT_MAX: Final = 1000
 """A change carries all of its account's keys, and must fit a Unix datagram (212,992 bytes by Linux's default)."""
+
+VERSION_MAX: Final = 2**63 - 1
+"""What the ledger's counter, 64 bits on either engine, can reach."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +66,13 @@ class StatusChange:
     @classmethod
     def decode(cls, data: bytes | str) -> "StatusChange":
         """Inverse of `encode`. Raises ValueError for anything it would not have written."""
+        return cls.of_json(orjson.loads(data))
+
+    @classmethod
+    def of_json(cls, d: Any) -> "StatusChange":
+        """The change that `encode` wrote, read from JSON already. Raises ValueError as `decode` does."""
         try:
-            d = orjson.loads(data)
-            return cls(
+            change = cls(
                 version=int(d["version"]),
                 account=str(d["account"]),
                 at_us=int(d["at_us"]),
@@ -75,8 +83,11 @@ class StatusChange:
                 final=bool(d["final"]),
                 keys=tuple(KeyState(str(k), None if at is None else int(at)) for k, at in d["keys"]),
             )
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, OverflowError) as error:
             raise ValueError(f"not a status change: {error!r}") from error
+        if not 0 <= change.version <= VERSION_MAX:
+            raise ValueError(f"not a status change: version {change.version} is outside 0 .. {VERSION_MAX}")
+        return change
 
 
 class Follower(Protocol):
@@ -93,6 +104,14 @@ class Follower(Protocol):
 
     def apply(self, change: StatusChange) -> None:
         """Take one account's state over, unless a newer one is already there."""
+
+    def apply_page(self, changes: Sequence[bytes]) -> None:
+        """Take many changes over at once, each as `StatusChange.encode` wrote it: what a load does, page by page.
+
+        The same as decoding and applying one after the other, at a third of the cost. It holds the loop for some 3 us a
+        change and 1 us a further key, so the caller bounds its pages (by bytes: an account may have many keys) and lets
+        the loop go on between them. Raises ValueError for what is no change; those before it may have been taken over.
+        """
 
     def stand(self, version: int) -> None:
         """Everything up to `version` has been applied."""

@@ -5,6 +5,7 @@ workers' reports while it waits: a flip waits for those that live and stay silen
 none lives.
 """
 
+import contextlib
 import time
 from types import TracebackType
 from typing import Any, Final, Self
@@ -140,18 +141,25 @@ class Gateway:
             time.sleep(ROLE_RETRY_SECONDS)
 
     def _lead(self, method: str, path: str, body: Document | None) -> Any:
-        """Be the leader for the moment of one command: the same API, called without a socket."""
+        """Be the leader for the moment of one command, or a service beside the one that leads: the same API, called
+        without a socket."""
         # These load FastAPI and SQLAlchemy: only where this process leads.
         import asyncio
 
         from gating.asgi_call import call
-        from gating.process import Leading
+        from gating.config import LeadSettings
+        from gating.process import led
 
-        async def led() -> tuple[int, Any]:
-            with self._directory.hold("gating"), Leading(self._directory) as leading:
-                return await call(leading.api, method, path, body)
+        settings = LeadSettings()
 
-        status, document = asyncio.run(led())
+        async def answered() -> tuple[int, Any]:
+            with contextlib.ExitStack() as holding:
+                if not settings.database_url:  # that ledger is no file of this directory's: others lead it
+                    holding.enter_context(self._directory.hold("gating"))
+                async with led(self._directory, settings) as leading:
+                    return await call(leading.api, method, path, body)
+
+        status, document = asyncio.run(answered())
         if status >= 400:
             raise RemoteError(document)
         return document

@@ -1,137 +1,145 @@
-"""Lead: the one gating service of a host that answers reports, and so grants leases (DESIGN: lease and fence).
+"""Lead: what a service asks of whoever grants the workers their leases, and the bookkeeping that every leader does.
 
-Runs in the service's event loop and never touches the ledger there: the head it answers with is the one the service's
-own commits moved. It knows which workers there are only from their reports, so one that takes over first lets every
-lease of an earlier leader run out.
+`LocalLead` leads the workers of one host by datagrams, `SharedLead` those of many through Redis; both grant by a
+`Granting`. It runs in the service's event loop and never touches the ledger there: the head it answers with is the one
+that commits moved.
 """
 
 import asyncio
-from collections.abc import Callable
-from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from collections.abc import Callable, Iterable
+from typing import Final, Protocol
 
 from gating.clock import Clock, boot_ns
-from gating.datagram import Announcement, Answer, Mailbox, Report, living
+from gating.datagram import Answer, Report
 from gating.errors import NotEnforcedInTime
 from gating.feed import StatusChange
 from gating.fence import Fence
-from gating.ledger_feed import LEADER
 
-BURY_SECONDS: Final = 0.1
-"""How often a flip that waits looks whether the workers it waits for are still alive."""
+LOOK_SECONDS: Final = 0.1
+"""How often a flip that waits looks for what no report tells it: a worker that died, a term that has passed on."""
 
 
-class Lead:
-    """Answers reports, announces changes, and tells from when on a version is enforced by all.
-
-    directory: the feed directory. The caller holds the role `gating`, so no other process leads on this host.
-    may_grant: whether the term in the ledger is still this service's; asked before each grant.
-    """
-
-    def __init__(
-        self,
-        directory: Path,
-        *,
-        epoch: str,
-        head: int,
-        clock: Clock,
-        may_grant: Callable[[], bool],
-        boot_ns: Callable[[], int] = boot_ns,
-    ) -> None:
-        self._boot_ns = boot_ns
-        self._directory = directory
-        # A worker holds its lock before its first report: who can hold a lease of an earlier leader stands here.
-        self._fence = Fence(boot_ns(), [name for name in living(directory) if name != LEADER])
-        self._mailbox = Mailbox(directory, LEADER)
-        self._epoch = epoch
-        self._clock = clock
-        self._may_grant = may_grant
-        self._head = head
-        self._reported = asyncio.Event()
-
-    def __enter__(self) -> Self:
-        asyncio.get_running_loop().add_reader(self._mailbox.socket, self._read_mailbox)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        asyncio.get_running_loop().remove_reader(self._mailbox.socket)
-        self._mailbox.close()
+class Lead(Protocol):
+    """What a service needs of it."""
 
     @property
     def head(self) -> int:
         """The newest version that was committed and announced."""
-        return self._head
 
     def workers(self) -> list[str]:
-        """The workers that may be verifying hits now."""
-        return self._fence.leased(self._boot_ns())
+        """The workers that may be verifying hits now, as far as this process knows."""
 
     def announce(self, changes: list[StatusChange]) -> None:
-        """Move the head past changes that were just committed, and send them to every worker.
-
-        From here on a lease is granted only for the new head. A datagram that is lost is made up for by the next
-        answer, whose head shows the worker the gap.
-        """
-        for change in changes:
-            # Versions follow each other without a gap, so the predecessor is known even if its commit was not.
-            message = Announcement(self._epoch, change.version - 1, change)
-            self.advance(change.version)
-            for worker in self.workers():
-                self._mailbox.send(worker, message)
+        """These were just committed: from here on no lease is granted for less, and every worker is told."""
 
     def advance(self, version: int) -> None:
-        """The ledger stands at `version`, however it came there: leases are granted for no older head from here on."""
-        self._head = max(self._head, version)
+        """The ledger stands at `version`, however it came there."""
 
     async def enforced(self, version: int, timeout_seconds: float) -> int:
         """Wait until no worker can enforce anything older than `version`; returns how many workers enforce it.
 
         Raises NotEnforcedInTime, naming who is missing. The flip stands all the same.
         """
+
+
+class Granting:
+    """One leader's term over its workers: which head leases are granted for, to whom, and who enforces what.
+
+    may_grant: whether the term is still this leader's; asked before each grant. dead: which of these workers are known
+    to be dead, where the leader can know that. alone: nobody else commits, so a worker ahead of `head` follows a ledger
+    that was put back; where others commit too, the head is only not known here yet.
+    """
+
+    def __init__(
+        self,
+        fence: Fence,
+        *,
+        epoch: str,
+        head: int,
+        clock: Clock,
+        may_grant: Callable[[], bool],
+        dead: Callable[[Iterable[str]], Iterable[str]] = lambda _: (),
+        alone: bool = True,
+        boot_ns: Callable[[], int] = boot_ns,
+    ) -> None:
+        self._fence = fence
+        self.epoch = epoch
+        self.head = head
+        self._clock = clock
+        self._may_grant = may_grant
+        self._dead = dead
+        self._alone = alone
+        self._boot_ns = boot_ns
+        self.reported = asyncio.Event()
+        self.beyond = 0  # a version that a worker reported and this leader has not seen: its ledger may have gone back
+
+    def answer(self, report: Report) -> Answer | None:
+        """Take a report; the answer grants a lease. None where none may be granted now."""
+        now_ns = self._boot_ns()
+        version = report.version if report.epoch == self.epoch else 0
+        if version > self.head:
+            self.beyond, version = max(self.beyond, version), 0
+        if not self._fence.report(report.worker, version, now_ns):
+            return None
+        self.reported.set()
+        if (self.beyond > self.head and not self._alone) or not self._may_grant():
+            return None
+        self._fence.granted(report.worker, self.head, now_ns)
+        return Answer(report.number, self.epoch, self.head, self._clock.now_us())
+
+    def advance(self, version: int) -> None:
+        """The ledger stands at `version`: leases are granted for no older head from here on."""
+        self.head = max(self.head, version)
+        if self.beyond <= self.head:
+            self.beyond = 0
+
+    def restart(self, epoch: str, head: int) -> None:
+        """In the new epoch versions may mean other changes: what workers reported counts no more, their leases do."""
+        self.epoch, self.head, self.beyond = epoch, head, 0
+        self._fence.forget_versions()
+
+    def workers(self) -> list[str]:
+        """The workers that may be verifying hits now."""
+        return self._fence.leased(self._boot_ns())
+
+    def enforced_version(self) -> int:
+        """Up to which version no worker can enforce anything older, as of now."""
+        return self._fence.enforced(self.head, self._boot_ns())
+
+    async def enforced(self, version: int, timeout_seconds: float) -> int:
+        """As `Lead.enforced`."""
         deadline_ns = self._boot_ns() + int(timeout_seconds * 1e9)
         while True:
-            self._reported.clear()
+            self.reported.clear()
             now_ns = self._boot_ns()
-            self._bury(version, now_ns)
-            expiry_ns = self._fence.next_expiry_ns(version, now_ns)
-            if expiry_ns is None:
+            missing = self.missing(version, now_ns)
+            if not missing:
                 return len(self._fence.leased(now_ns))
             if now_ns >= deadline_ns:
-                late = ", ".join(self._fence.missing(version, now_ns))
-                raise NotEnforcedInTime(
-                    f"version {version} is committed, but after {timeout_seconds:g} s not yet enforced by: {late}; "
-                    "it will be within 3.2 s of that worker's last lease"
-                )
-            wait_seconds = min((min(expiry_ns, deadline_ns) - now_ns) / 1e9 + 0.001, BURY_SECONDS)
-            try:
-                async with asyncio.timeout(wait_seconds):
-                    await self._reported.wait()
-            except TimeoutError:
-                continue
+                raise not_enforced(version, timeout_seconds, missing)
+            expiry_ns = self._fence.next_expiry_ns(version, now_ns) or now_ns
+            await look_again(self.reported, (min(expiry_ns, deadline_ns) - now_ns) / 1e9 + 0.001)
 
-    def _bury(self, version: int, now_ns: int) -> None:
-        """Wait for no worker that is dead: its lock tells."""
+    def missing(self, version: int, now_ns: int) -> list[str]:
+        """The workers that may still enforce something older; those known to be dead are waited for no more."""
         missing = self._fence.missing(version, now_ns)
-        if missing:
-            for worker in set(missing).difference(living(self._directory)):
-                self._fence.gone(worker)
+        for worker in self._dead(missing) if missing else ():
+            self._fence.gone(worker)
+        return self._fence.missing(version, now_ns)
 
-    def _read_mailbox(self) -> None:
-        while (message := self._mailbox.receive()) is not None:
-            if isinstance(message, Report):
-                self._answer(message)
 
-    def _answer(self, report: Report) -> None:
-        now_ns = self._boot_ns()
-        version = report.version if report.epoch == self._epoch else 0
-        if not self._fence.report(report.worker, version, now_ns):
-            return
-        self._reported.set()
-        if not self._may_grant():
-            return
-        self._fence.granted(report.worker, now_ns)
-        answer = Answer(report.number, self._epoch, self._head, self._clock.now_us())
-        self._mailbox.send(report.worker, answer)
+async def look_again(happened: asyncio.Event, seconds: float) -> None:
+    """Wait for the event, at most `seconds` and at most until the next look is due."""
+    try:
+        async with asyncio.timeout(min(seconds, LOOK_SECONDS)):
+            await happened.wait()
+    except TimeoutError:
+        return
+
+
+def not_enforced(version: int, timeout_seconds: float, missing: Iterable[str]) -> NotEnforcedInTime:
+    """What to tell whoever waited for long enough."""
+    return NotEnforcedInTime(
+        f"version {version} is committed, but after {timeout_seconds:g} s not yet enforced by: {', '.join(missing)}; "
+        "it will be within 3.2 s of that worker's last lease"
+    )

@@ -3,36 +3,31 @@
 Changes and leases come as Unix datagrams from the leading gating service. The ledger file itself is read at the start
 and after a gap alone, in short pages, because a reader that freezes inside a read blocks every flip (SQLite's rollback
 journal). Called from the worker's event loop; never waits on a hit's way.
-
-A lease counts from when its report was sent and only once the map stands at the head the answer named: a worker that
-froze in between wakes to a lease that is over.
 """
 
 import asyncio
+import contextlib
 import logging
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from gating.clock import boot_ns
-from gating.datagram import Announcement, Answer, Mailbox, Report
-from gating.feed import Follower, StatusChange
-from gating.fence import LEASE_NS
+from gating.datagram import Announcement, Answer, Mailbox
+from gating.feed import Follower
+from gating.lease import Lease
 
 LEADER: Final = "gating"
 """The leader's mailbox in the feed directory."""
-REPORT_SECONDS: Final = 1.0
-UNLEASED_REPORT_SECONDS: Final = 0.1
-"""A worker without a lease keeps every hit unverified, so it asks more often."""
-ANSWER_NS_MAX: Final = 500_000_000
-"""An answer later than this says too little about the leader's clock (it is off by up to this much) to be used."""
 RETRY_SECONDS: Final = 0.002
 RETRIES_MAX: Final = 20
 """After these 40 ms nobody reads there: the next report's turn will do."""
-REPORTS_KEPT_MAX: Final = 64
-PAGE_ROWS: Final = 500
-"""About 2 ms of reading and decoding: what a page holds up the answers, and holds the ledger's read lock."""
+PAGE_ROWS: Final = 200
+PAGE_BYTES: Final = 64 * 1024
+"""A page ends at either: 200 accounts with a key each, or one with a thousand. That is 1 ms of reading and decoding:
+what a page holds up the answers, and holds the ledger's read lock (docs/performance.md)."""
 LOCKED_RETRY_SECONDS: Final = 0.02
 LOCKED_TRIES_MAX: Final = 100
 """A writer that holds the file longer than these two seconds is stuck: a worker serves without it."""
@@ -54,14 +49,9 @@ class LedgerFeed:
     ) -> None:
         self._follower = follower
         self._ledger = ledger
-        self._boot_ns = boot_ns
-        self._worker = worker
+        self._lease = Lease(follower, worker, boot_ns)
         self._mailbox = Mailbox(directory, worker)
-        self._sent: dict[int, tuple[int, int]] = {}  # report number -> (CLOCK_BOOTTIME when sent, version told)
-        self._number = 0
         self._retries = 0
-        self._promised: tuple[int, int] = (0, 0)  # (head the map must reach, lease end) of the best answer so far
-        self._lease_until_ns = 0
         self._reading: asyncio.Task[None] | None = None
         self.reads = 0  # how often the ledger file was read: once at the start, then once a gap
 
@@ -82,8 +72,7 @@ class LedgerFeed:
         try:
             while True:
                 self.report()
-                leased = self._boot_ns() < self._lease_until_ns
-                await asyncio.sleep(REPORT_SECONDS if leased else UNLEASED_REPORT_SECONDS)
+                await asyncio.sleep(self._lease.report_seconds)
         finally:
             loop.remove_reader(self._mailbox.socket)
             if self._reading is not None:
@@ -94,12 +83,7 @@ class LedgerFeed:
 
     def report(self) -> None:
         """Tell the leader where the map stands, and so ask for a lease."""
-        self._number += 1
-        follower = self._follower
-        self._sent[self._number] = self._boot_ns(), follower.version
-        while len(self._sent) > REPORTS_KEPT_MAX:
-            del self._sent[next(iter(self._sent))]
-        if self._mailbox.send(LEADER, Report(self._worker, self._number, follower.epoch, follower.version)):
+        if self._mailbox.send(LEADER, self._lease.report()):
             self._retries = 0
         elif self._retries < RETRIES_MAX:
             # The kernel queues a dozen datagrams for the leader (net.unix.max_dgram_qlen), and workers report at once.
@@ -125,31 +109,12 @@ class LedgerFeed:
             return False
         follower.apply(message.change)
         follower.stand(message.change.version)
-        self._redeem()
+        self._lease.redeem()
         return True
 
     def _take_answer(self, answer: Answer) -> None:
-        sent_ns, told = self._sent.pop(answer.number, (0, 0))
-        received_ns = self._boot_ns()
-        if received_ns - sent_ns > ANSWER_NS_MAX:
-            return
-        follower = self._follower
-        if answer.epoch != follower.epoch or answer.head < told:  # another ledger, or an older copy put back
-            follower.restart(answer.epoch)
-            self._lease_until_ns = 0
-        # The leader read its clock somewhere between the two; the middle halves the error.
-        follower.set_clock(answer.now_us, (sent_ns + received_ns) // 2)
-        self._promised = (answer.head, sent_ns + LEASE_NS)
-        self._redeem()
-        if follower.version < answer.head:
+        if self._lease.take(answer) and self._follower.version < answer.head:
             self._read_ledger_soon()
-
-    def _redeem(self) -> None:
-        """A promised lease counts once the map stands at the head it was promised for."""
-        head, until_ns = self._promised
-        if until_ns > self._lease_until_ns and self._follower.epoch and self._follower.version >= head:
-            self._lease_until_ns = until_ns
-            self._follower.lease(until_ns)
 
     # ---- the ledger file --------------------------------------------------------------------------------------------
 
@@ -159,7 +124,7 @@ class LedgerFeed:
 
     async def _catch_up_and_report(self) -> None:
         await self._catch_up()
-        self._redeem()
+        self._lease.redeem()
         self.report()
 
     async def _catch_up(self) -> None:
@@ -169,62 +134,102 @@ class LedgerFeed:
         miss nothing; when one comes back short, the map stands at the head read in that same page's transaction.
         """
         self.reads += 1
-        version = self._follower.version
-        tries = 0
-        while tries < LOCKED_TRIES_MAX:
-            page = self._page(version)
-            if page is None:
-                tries += 1
-                await asyncio.sleep(LOCKED_RETRY_SECONDS)
-                continue
-            epoch, head, rows = page
-            if not epoch:
-                return
-            follower = self._follower
-            if epoch != follower.epoch:
-                follower.restart(epoch)
-                self._lease_until_ns = 0
-                if version:
-                    version = 0
+        with contextlib.closing(_Pages(self._ledger)) as pages:
+            version = self._follower.version
+            tries, restarts = 0, self._lease.restarts
+            while tries < LOCKED_TRIES_MAX:
+                if self._lease.restarts != restarts:  # an answer had the map begun anew between two pages
+                    version, restarts = 0, self._lease.restarts
+                page = pages.after(version)
+                if page is None:
+                    tries += 1
+                    await asyncio.sleep(LOCKED_RETRY_SECONDS)
                     continue
-            for encoded in rows:
-                change = StatusChange.decode(encoded)
-                follower.apply(change)
-                version = change.version
-            if len(rows) < PAGE_ROWS:
-                follower.stand(head)
-                return
-            await asyncio.sleep(0)  # the answers of a page's time come between
+                if not page.epoch:
+                    return
+                follower = self._follower
+                if page.epoch != follower.epoch:
+                    follower.restart(page.epoch)
+                    self._lease.lost()
+                    if version:
+                        continue
+                    restarts = self._lease.restarts
+                try:
+                    follower.apply_page(page.changes)
+                except ValueError as error:
+                    _log.warning(
+                        "the ledger %s holds what is no change: %s; hits are kept unverified", self._ledger, error
+                    )
+                    return
+                if page.is_last:
+                    follower.stand(page.head)
+                    return
+                version = page.last_version
+                await asyncio.sleep(0)  # the answers of a page's time come between
 
-    def _page(self, after: int) -> tuple[str, int, list[bytes]] | None:
-        """One page in one short read transaction: (epoch, head, changes).
 
-        None while a writer commits; an empty epoch where there is nothing that can be read.
-        """
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """What one read transaction found. epoch: empty where there is nothing that can be read."""
+
+    epoch: str
+    head: int = 0
+    changes: Sequence[bytes] = ()
+    last_version: int = 0
+    is_last: bool = True
+
+
+class _Pages:
+    """The ledger file, read in pages, each in one short transaction; the connection lasts for one catching up."""
+
+    def __init__(self, ledger: Path) -> None:
+        self._ledger = ledger
+        self._connection: sqlite3.Connection | None = None
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+    def after(self, version: int) -> _Page | None:
+        """The changes after this version; None while a writer commits."""
         try:
-            # Read-only: a worker never makes the file, its journal or a lock that outlives it.
-            connection = sqlite3.connect(f"file:{_quoted(self._ledger)}?mode=ro", uri=True, timeout=0)
-        except sqlite3.OperationalError:
-            return "", 0, []  # no ledger yet
-        try:
-            connection.isolation_level = None
-            connection.execute("BEGIN")
-            found = connection.execute("SELECT epoch, head FROM meta").fetchone()
-            rows = connection.execute(
-                "SELECT change FROM gate WHERE version > ? ORDER BY version LIMIT ?", (after, PAGE_ROWS)
-            ).fetchall()
+            if self._connection is None:
+                self._connection = self._connect()
+            return self._read(self._connection, version)
         except sqlite3.OperationalError as error:
             if _is_busy(error):
                 return None
-            return "", 0, []  # tables not made yet, or a journal that only a writer can roll back
+            return _Page("")  # no ledger yet, no tables yet, or a journal that only a writer can roll back
         except sqlite3.DatabaseError as error:
             _log.warning("the ledger %s cannot be read: %s; hits are kept unverified", self._ledger, error)
-            return "", 0, []
+            return _Page("")
+
+    def _connect(self) -> sqlite3.Connection:
+        # Read-only: a worker never makes the file, its journal or a lock that outlives it.
+        connection = sqlite3.connect(f"file:{_quoted(self._ledger)}?mode=ro", uri=True, timeout=0)
+        connection.isolation_level = None
+        return connection
+
+    def _read(self, connection: sqlite3.Connection, version: int) -> _Page:
+        connection.execute("BEGIN")
+        try:
+            found = connection.execute("SELECT epoch, head FROM meta").fetchone()
+            rows = connection.execute(
+                "SELECT version, change FROM gate WHERE version > ? ORDER BY version LIMIT ?", (version, PAGE_ROWS)
+            )
+            changes: list[bytes] = []
+            last, room = version, PAGE_BYTES
+            for last, change in rows:  # noqa: B007 (what the next page comes after)
+                changes.append(change)
+                room -= len(change)
+                if room <= 0:
+                    break
+            rows.close()
         finally:
-            connection.close()
+            connection.rollback()
         if found is None:
-            return "", 0, []
-        return str(found[0]), int(found[1]), [row[0] for row in rows]
+            return _Page("")
+        return _Page(str(found[0]), int(found[1]), changes, last, is_last=len(changes) < PAGE_ROWS and room > 0)
 
 
 def _is_busy(error: sqlite3.OperationalError) -> bool:

@@ -9,8 +9,9 @@ import contextlib
 import logging
 import secrets
 import socket
+from collections.abc import AsyncIterator, Coroutine
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Protocol, Self
 
 import uvicorn
 from fastapi import FastAPI
@@ -19,11 +20,12 @@ from starlette.types import ASGIApp
 from gating.admin import make_admin
 from gating.api import make_api
 from gating.clock import Clock, boot_ns
-from gating.config import GatingSettings
+from gating.config import GatingSettings, LeadSettings
 from gating.datadir import DataDirectory
 from gating.errors import PixelgateError
 from gating.lead import Lead
 from gating.ledger import CHANGE, Ledger, Term, sqlite_url
+from gating.local_lead import LocalLead
 from gating.service import Service
 from gating.serving import Server, serve_until, stop_event, tcp_listener, unix_listener
 
@@ -36,22 +38,43 @@ SWEEP_SECONDS: Final = 0.5
 _log = logging.getLogger("pixelgate.gating")
 
 
+class Led(Protocol):
+    """A ledger with a service over it, whoever leads its workers."""
+
+    service: Service
+    api: FastAPI
+
+    @property
+    def lead(self) -> Lead: ...
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process is the one that sweeps deadlines now."""
+
+    def works(self) -> list[Coroutine[Any, Any, None]]:
+        """What is to be done beside serving, each until cancelled."""
+
+
 class Leading:
-    """A ledger that is led: the service and its API, for as long as the block runs. Needs a running loop."""
+    """The file in the data directory, led on this host: the service and its API, for as long as the block runs.
+
+    Needs a running loop. The caller holds the role `gating`.
+    """
 
     def __init__(self, directory: DataDirectory) -> None:
         self._directory = directory
+        self._url = sqlite_url(directory.ledger)
         self._closing = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as opening:
-            self.ledger = opening.enter_context(contextlib.closing(Ledger.open(sqlite_url(self._directory.ledger))))
+            self.ledger = opening.enter_context(contextlib.closing(Ledger.open(self._url)))
             # The role makes this process the only holder: a term that a dead one left running is taken over.
             self._term = self._take_term()
             head = self.ledger.head()
             clock = Clock()
             self.lead = opening.enter_context(
-                Lead(
+                LocalLead(
                     self._directory.feed,
                     epoch=head.epoch,
                     head=head.version,
@@ -75,6 +98,25 @@ class Leading:
             raise RuntimeError("another gating service leads this ledger, though this one holds the role")
         return term
 
+    @property
+    def leads(self) -> bool:
+        """Always: nobody else can open this ledger."""
+        return True
+
+    def works(self) -> list[Coroutine[Any, Any, None]]:
+        """What is to be done for as long as a process leads."""
+        return [self._renew()]
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(TERM_RENEW_SECONDS)
+            try:
+                await self.service.in_turn(self.renew)
+                await self.service.in_turn(self.note_delivered)
+            except PixelgateError as error:
+                # Without renewal no lease is granted past the term: hits go on unverified, and are settled later.
+                _log.warning("the term was not renewed: %s", error)
+
     def renew(self) -> None:
         """Move the term's end on; takes a new one where somebody else's began. Called from the renewing task alone."""
         until_ns = boot_ns() + TERM_NS
@@ -91,23 +133,44 @@ class Leading:
             self.ledger.delivered(CHANGE, announced[-1])
 
 
+@contextlib.asynccontextmanager
+async def led(directory: DataDirectory, settings: LeadSettings, *, for_long: bool = False) -> AsyncIterator[Led]:
+    """The ledger that the settings name, with a service over it. for_long: this process may lead other hosts' too.
+
+    Raises InputInvalid where a PostgreSQL ledger is to be led without Redis, Unreachable.
+    """
+    if settings.redis_url or settings.database_url:
+        from gating.sharing import Sharing  # Redis' and Kafka's clients: one host needs neither
+
+        async with Sharing(directory, settings, contends=for_long or not settings.database_url) as sharing:
+            yield sharing
+    else:
+        with Leading(directory) as leading:
+            yield leading
+
+
 async def run(settings: GatingSettings) -> None:
     """Serve until SIGTERM or SIGINT."""
     directory = DataDirectory.open(settings.data)
-    with directory.claim("gating"), Leading(directory) as leading:
-        doors = [_door(leading.api, unix_listener(directory.gating_socket))]
-        if settings.admin_port:
-            listener = tcp_listener(settings.admin_host, settings.admin_port)
-            doors.append(_door(make_admin(directory, leading.lead), listener))
-        stopped = stop_event()
-        tasks = [asyncio.create_task(_renew(leading)), asyncio.create_task(_sweep(leading.service))]
-        try:
-            await serve_until(stopped, doors)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            directory.gating_socket.unlink(missing_ok=True)
+    with directory.claim("gating"):
+        async with led(directory, settings, for_long=True) as leading:
+            await _serve(directory, settings, leading)
+
+
+async def _serve(directory: DataDirectory, settings: GatingSettings, leading: Led) -> None:
+    doors = [_door(leading.api, unix_listener(directory.gating_socket))]
+    if settings.admin_port:
+        listener = tcp_listener(settings.admin_host, settings.admin_port)
+        doors.append(_door(make_admin(directory, leading.lead), listener))
+    stopped = stop_event()
+    tasks = [asyncio.create_task(work) for work in (*leading.works(), _sweep(leading))]
+    try:
+        await serve_until(stopped, doors)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        directory.gating_socket.unlink(missing_ok=True)
 
 
 def _door(app: ASGIApp, listener: socket.socket) -> tuple[uvicorn.Server, socket.socket]:
@@ -117,21 +180,10 @@ def _door(app: ASGIApp, listener: socket.socket) -> tuple[uvicorn.Server, socket
     return Server(config), listener
 
 
-async def _renew(leading: Leading) -> None:
-    while True:
-        await asyncio.sleep(TERM_RENEW_SECONDS)
-        try:
-            await leading.service.in_turn(leading.renew)
-            await leading.service.in_turn(leading.note_delivered)
-        except PixelgateError as error:
-            # Without renewal no lease is granted past the term: hits go on unverified, and are settled later.
-            _log.warning("the term was not renewed: %s", error)
-
-
-async def _sweep(service: Service) -> None:
+async def _sweep(led: Led) -> None:
     while True:
         try:
-            swept = await service.sweep()
+            swept = await led.service.sweep() if led.leads else 0
         except PixelgateError as error:
             _log.warning("deadlines were not made durable: %s", error)
             swept = 0

@@ -26,7 +26,8 @@ from gating.views import Document, account_line, account_view, created_view, his
 
 T = TypeVar("T")
 Change = Callable[[Transaction], tuple[Document, list[StatusChange]]]
-"""What happens inside one write transaction: the document to answer with, and the changes to announce."""
+"""What happens inside one write transaction: the document to answer with, and the changes to announce. It may be run
+again, so it keeps nothing of an earlier run."""
 
 WAIT_SECONDS: Final = 10.0
 SWEEP_ACCOUNTS: Final = 500
@@ -49,6 +50,7 @@ class Service:
         self._lead = lead
         self._shelf = Shelf(ledger)
         self._clock = clock
+        self._in_doubt = False  # whether a commit failed and the ledger could not be asked what became of it
         self._writes = ThreadPoolExecutor(1, thread_name_prefix="ledger-writes")
         self._reads = ThreadPoolExecutor(1, thread_name_prefix="ledger-reads")  # a long list holds no flip up
 
@@ -171,6 +173,8 @@ class Service:
                 changes += self._pass_deadlines(transaction, transaction.account(account), now_us)
             return {"changes": len(changes)}, changes
 
+        if self._in_doubt:
+            await self._look_at_head()
         if not await self._read(lambda: self._ledger.deadlines(self._clock.now_us(), 1)):
             return 0  # no write transaction a second for nothing: it would hold flips up
         return int((await self._commit(change, Waiting(wait=False)))["changes"])
@@ -225,19 +229,17 @@ class Service:
         """Run a change in one transaction, announce it, wait behind the fence; its document, and how that went.
 
         The head moves before anything else can be granted. A commit that fails may have been one all the same (an I/O
-        error after it was durable), so the ledger is asked where it stands.
+        error after it was durable, an answer that was lost with the connection), so the ledger is asked where it
+        stands; the sweeper goes on asking where it cannot be.
         """
         asked_ns = boot_ns()
 
-        def run() -> tuple[Document, list[StatusChange]]:
-            with self._ledger.begin() as transaction:
-                return change(transaction)
-
         try:
-            document, changes = await self.in_turn(run)
+            document, changes = await self.in_turn(lambda: self._ledger.change(change))
         except Exception:
+            self._in_doubt = True
             with contextlib.suppress(PixelgateError):
-                self._lead.advance((await self._read(self._ledger.head)).version)
+                await self._look_at_head()
             raise
         committed_ns = boot_ns()
         self._lead.announce(changes)
@@ -252,6 +254,11 @@ class Service:
             "waited_ms": round((now_ns - asked_ns) / 1e6, 3),
             "enforced_ms": round((now_ns - committed_ns) / 1e6, 3),
         }
+
+    async def _look_at_head(self) -> None:
+        """Move the head to where the ledger stands. Raises Unreachable."""
+        self._lead.advance((await self._read(self._ledger.head)).version)
+        self._in_doubt = False
 
     def _dry_run(self, change: Change) -> Document:
         try:

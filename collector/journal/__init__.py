@@ -6,6 +6,7 @@
     segment         one segment file, read
     walk            through all segments; what is damage, what is torn, what is not yet
     reader          JournalReader: follows a live journal, drains a dead one, moves the cursor
+    spool           Spool: all journals of a directory, read in turn, each committed by itself
     cursor          up to where records were taken over
     quarantine      copies of damaged segments
     recovery        check, show, recover: a whole journal's state

@@ -1,4 +1,4 @@
-"""`pixelgate journal`: check, show. It tells what a journal's files hold, and never writes to them."""
+"""`pixelgate journal`: check, show, dead-letters, resend. Journals' files are never written to."""
 
 import sys
 from collections.abc import Iterator
@@ -9,12 +9,14 @@ import typer
 
 from collector.event import time_text
 from deploy.errors import NoSuchRecord
-from deploy.output import cell, emit, fields, say
+from deploy.output import cell, emit, fields, say, table
 from deploy.session import Session, command, group
 
 if TYPE_CHECKING:
     from collector.journal.format import Record
     from collector.journal.recovery import Recovery
+    from collector.publisher.dead_letters import Letter
+    from collector.publisher.resend import Resent
 
 journals = group("Journals: check or show what their files hold; they are never written to.")
 
@@ -24,6 +26,16 @@ DirectoryArgument = Annotated[
     Path,
     typer.Argument(
         metavar="DIR", exists=True, file_okay=False, help="A journal's directory, or one that holds several."
+    ),
+]
+
+DeadLettersArgument = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="[DIR]",
+        exists=True,
+        file_okay=False,
+        help="Dead letters, or a data directory. Default: that of --data.",
     ),
 ]
 
@@ -81,6 +93,96 @@ def show(
     else:
         for record in every:
             print(as_line(record))
+
+
+@command(journals, "dead-letters", "pixelgate journal dead-letters")
+def dead_letters(session: Session, directory: DeadLettersArgument = None) -> None:
+    """Show the events that Kafka refused and that were not sent again; exit 1 if a file of them is damaged."""
+    from collector.publisher.dead_letters import find
+
+    place = _dead_letters_of(session, directory)
+    found = find(place)
+    waiting = [letter for _, letter in found.unsent]
+    answer = {
+        "letters": [letter_object(letter) for letter in waiting],
+        "sent": len(found.sent),
+        "damaged": [str(path) for path in found.damaged],
+    }
+
+    def human() -> None:
+        rows = [
+            (letter.id, time_text(letter.at_us), letter.topic, len(letter.event), letter.reason) for letter in waiting
+        ]
+        table(("ID", "SET ASIDE", "TOPIC", "BYTES", "REASON"), rows, f"no dead letter waits in {place}")
+        for path in found.damaged:
+            print(f"DAMAGED  {path}")
+
+    session.emit(answer, human)
+    if found.damaged:
+        raise typer.Exit(DAMAGED_EXIT_CODE)
+
+
+@command(journals, "resend", "pixelgate journal resend")
+def resend(session: Session, directory: DeadLettersArgument = None) -> None:
+    """Send dead letters to Kafka again, and mark as sent what it takes; exit 1 if it still refuses any."""
+    done = _resent(session, _dead_letters_of(session, directory))
+    refused = [{"id": letter.id, "reason": reason} for letter, reason in done.refused]
+
+    def human() -> None:
+        fields([("sent", done.sent), ("refused", len(refused))])
+        for one in refused:
+            print(f"REFUSED  {one['id']}: {one['reason']}")
+
+    session.emit({"sent": done.sent, "refused": refused}, human)
+    if refused:
+        raise typer.Exit(DAMAGED_EXIT_CODE)
+
+
+def _resent(session: Session, place: Path) -> "Resent":
+    import asyncio
+    import logging
+
+    from collector.config import PublisherSettings
+    from collector.errors import SettingMissing
+    from collector.publisher.resend import resend as send_again
+    from collector.publisher.sink import KafkaSink
+    from collector.publisher.topics import Topics
+    from deploy.settings import load
+
+    settings = load(PublisherSettings)
+    if settings.kafka_bootstrap is None:
+        raise SettingMissing("KAFKA_BOOTSTRAP", "dead letters are sent to Kafka: host:port,host:port")
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what matters is told in our words
+    bootstrap, partitions = settings.kafka_bootstrap, settings.kafka_partitions
+
+    async def work() -> "Resent":
+        return await send_again(place, KafkaSink(bootstrap, Topics(), partitions))
+
+    with session.existing().hold("dead-letters"):
+        return asyncio.run(work())
+
+
+def _dead_letters_of(session: Session, directory: Path | None) -> Path:
+    """The directory given, one below it, or the data directory's."""
+    from collector.publisher.dead_letters import DIRECTORY
+
+    root = directory or session.existing().root
+    return root / DIRECTORY if (root / "VERSION").exists() else root
+
+
+def letter_object(letter: "Letter") -> dict[str, Any]:
+    """A dead letter as plain values, the event whole."""
+    import orjson
+
+    return {
+        "id": letter.id,
+        "journal": letter.journal,
+        "sequence": letter.sequence,
+        "topic": letter.topic,
+        "reason": letter.reason,
+        "at": time_text(letter.at_us),
+        "event": orjson.loads(letter.event),
+    }
 
 
 def journals_in(directory: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""`pixelgate run`, and one role each: `collector`, `gating`, `consumer` (for systemd and containers).
+"""`pixelgate run`, and one role each: `collector`, `publisher`, `gating`, `consumer` (systemd, containers).
 
 `run` and `collector` supervise processes; a single role replaces this one, so that signals and exit codes are its own.
 """
@@ -54,6 +54,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands and the group to the command line."""
     command(app, "run", "pixelgate run --port 8080 --workers 2")(run)
     command(app, "collector", "pixelgate collector --workers 4 --durability disk")(collector)
+    command(app, "publisher", "pixelgate publisher --metrics-port 9102")(publisher)
     command(app, "gating", "pixelgate gating --admin-port 8081")(gating)
     app.add_typer(consumers, name="consumer")
 
@@ -66,7 +67,10 @@ def run(
     workers: WorkersOption = None,
     durability: DurabilityOption = None,
 ) -> None:
-    """Run everything on this machine until Ctrl-C: collector, gating and consumer under one data directory."""
+    """Run everything on this machine until Ctrl-C: collector, gating and consumer under one data directory.
+
+    With KAFKA_BOOTSTRAP set a publisher too; with REDIS_URL and DATABASE_URL set, beside the other hosts' services.
+    """
     from deploy.local import run_everything
 
     plan = _plan(host=host, port=port, admin_port=admin_port, workers=workers, durability=durability)
@@ -89,6 +93,15 @@ def collector(
     plan = _plan(host=host, port=port, admin_port=0, workers=workers, durability=durability)  # that port is gating's
     metrics = load(DeploySettings, {"metrics_port": metrics_port}).metrics_port
     run_collector(session.directory(), plan, metrics)
+
+
+def publisher(session: Session, metrics_port: MetricsPortOption = None) -> None:
+    """Carry this host's journals to Kafka until stopped; KAFKA_BOOTSTRAP names the brokers."""
+    from collector.config import PublisherSettings
+    from deploy.settings import load
+
+    load(PublisherSettings, {"metrics_port": metrics_port})
+    _become("collector.publisher", session, metrics_port=metrics_port)
 
 
 def gating(session: Session, admin_port: AdminPortOption = None) -> None:
@@ -128,6 +141,7 @@ def _plan(**options: object) -> "Plan":
         workers=load(DeploySettings, {"workers": options.get("workers")}).workers,
         durability=collector.durability,
         drain_seconds=collector.drain_seconds,
+        kafka=bool(collector.kafka_bootstrap),
     )
 
 

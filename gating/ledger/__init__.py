@@ -7,15 +7,19 @@ timeline              what held for a key at an instant (pure): settlement's jud
 keys                  write keys (pure): making, rotating, which of them travel
 history, projections  whether everything is still as it was recorded
 lead                  who may grant leases
-rows, tables, schema  the values handed out, the tables, and how a file gets them (`migrations/`)
-sqlite                the engine: files, locks, transactions, errors
+rows, tables, schema  the values handed out, the tables, and how a database gets them (`migrations/`)
+place, retry, wake    which ledger a data directory has; a conflict met by trying again; what others committed
+store                 what is asked of an engine
+engines               which one a URL asks for: sqlite (a file), or postgres (a server; conninfo, postgres_errors)
 """
 
 from gating.ledger.keys import KeyEdit, new_write_key
 from gating.ledger.lead import LeadRow, Term
 from gating.ledger.ledger import Ledger
+from gating.ledger.place import ledger_url
 from gating.ledger.rows import CHANGE, SYSTEM, AccountRow, Fault, Head, HistoryRow, KeyRow, OutboxRow, Who
 from gating.ledger.sqlite import sqlite_url
+from gating.ledger.store import Channel
 from gating.ledger.timeline import Held, Timeline, standing_at
 from gating.ledger.transaction import Rotation, Transaction
 
@@ -23,6 +27,7 @@ __all__ = [
     "CHANGE",
     "SYSTEM",
     "AccountRow",
+    "Channel",
     "Fault",
     "Head",
     "Held",
@@ -37,6 +42,7 @@ __all__ = [
     "Timeline",
     "Transaction",
     "Who",
+    "ledger_url",
     "new_write_key",
     "sqlite_url",
     "standing_at",

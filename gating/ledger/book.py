@@ -13,6 +13,7 @@ from gating.account import LAST_ACTIVITY, Account, Decision, Standing
 from gating.feed import StatusChange
 from gating.ledger import tables
 from gating.ledger.rows import AccountRow, KeyRow
+from gating.ledger.store import is_storable
 
 LOAD_ROWS: Final = 500
 """Ids in one statement; SQLite's own limit has been 32,766 since 3.32, but a statement a length is compiled once."""
@@ -114,12 +115,16 @@ class Book:
     def load(self, accounts: Iterable[str]) -> None:
         """Load those that are not loaded yet."""
         wanted = [account for account in dict.fromkeys(accounts) if account not in self._loaded]
+        self._loaded.update((account, None) for account in wanted if not is_storable(account))
+        wanted = [account for account in wanted if account not in self._loaded]
         for start in range(0, len(wanted), LOAD_ROWS):
             self._load(wanted[start : start + LOAD_ROWS])
 
     def key_is_taken(self, write_key: str) -> bool:
         """Tell whether any account has or had the key."""
         found = select(tables.keys.c.account).where(tables.keys.c.write_key == write_key)
+        if not is_storable(write_key):
+            return False
         return write_key in self._new_keys or self._connection.execute(found).first() is not None
 
     def add(self, loaded: Loaded, history: dict[str, Any], details: Mapping[str, str]) -> None:

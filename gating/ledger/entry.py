@@ -17,6 +17,7 @@ from gating.feed import StatusChange
 from gating.ledger.book import Loaded, settled_state
 from gating.ledger.keys import NO_EDIT, KeyEdit, travelling
 from gating.ledger.rows import Who
+from gating.ledger.store import Unstorable, is_storable
 from gating.status import Command, Role, Status
 
 DETAIL_CHARACTERS_MAX: Final = 10_000
@@ -60,7 +61,8 @@ class Entry:
         details: Mapping[str, str] | None = None,
         keys: KeyEdit = NO_EDIT,
     ) -> Self:
-        """Part ids from people. Raises InputInvalid for an actor that is no id, and for a detail that is too long."""
+        """Part ids from people. Raises InputInvalid for an actor that is no id, and for a text that is too long or that
+        no column can hold."""
         texts = dict(details or {})
         on_behalf, _, person = (who.on_behalf or "").partition(":")
         if person:
@@ -72,6 +74,9 @@ class Entry:
         for name, text in texts.items():
             if len(text) > DETAIL_CHARACTERS_MAX:
                 raise InputInvalid(f"{name} has {len(text)} characters, at most {DETAIL_CHARACTERS_MAX} are kept")
+        sources = (source for _, source in keys.add if source is not None)
+        if not all(is_storable(text) for text in (*texts, *texts.values(), *sources)):
+            raise Unstorable
         return cls(at_us, command, who.id, who.role, on_behalf or None, from_status, to_status, effects, texts, keys)
 
     def change(self, loaded: Loaded) -> StatusChange:

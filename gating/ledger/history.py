@@ -15,7 +15,7 @@ import orjson
 from sqlalchemy import Connection, Row, select
 
 from gating.ledger.rows import Fault
-from gating.ledger.sqlite import Store
+from gating.ledger.store import Store
 from gating.ledger.tables import history, meta
 
 GENESIS: Final = bytes(32)

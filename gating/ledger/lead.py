@@ -34,14 +34,13 @@ class LeadRow:
     enforced_version: int
     enforced_term: int
     beat: int
+    enforced_workers: int
 
 
 def read_lead(connection: Connection) -> LeadRow:
     """The row as it stands."""
     row = connection.execute(select(lead)).one()
-    return LeadRow(
-        row.term, row.holder, row.boot_id, row.until_boot_ns, row.enforced_version, row.enforced_term, row.beat
-    )
+    return LeadRow(*(getattr(row, name) for name in LeadRow.__slots__))
 
 
 def take_term(connection: Connection, holder: str, now_boot_ns: int, length_ns: int, boot_id: str) -> Term | None:
@@ -90,9 +89,15 @@ def release_term(connection: Connection, term: int) -> bool:
     return changed.rowcount == 1
 
 
-def record_enforced(connection: Connection, term: int, version: int) -> bool:
-    """Note that all workers enforce `version`, never less than before; False, and nothing noted, where a newer term
-    has begun."""
+def record_enforced(connection: Connection, term: int, version: int, workers: int = 0) -> bool:
+    """Note that all workers enforce `version`, never less than before, and how many they are.
+
+    False, and nothing noted, where a newer term has begun.
+    """
     grows = case((lead.c.enforced_version > version, lead.c.enforced_version), else_=version)
-    noted = update(lead).where(lead.c.term == term).values(enforced_version=grows, enforced_term=term)
+    noted = (
+        update(lead)
+        .where(lead.c.term == term)
+        .values(enforced_version=grows, enforced_term=term, enforced_workers=workers)
+    )
     return connection.execute(noted).rowcount == 1

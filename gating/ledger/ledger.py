@@ -1,27 +1,31 @@
-"""Ledger: the truth about accounts, in one SQLite file. Opens it, begins write transactions, reads.
+"""Ledger: the truth about accounts, in a SQLite file or in PostgreSQL. Opens it, begins write transactions, reads.
 
 Called by the gating service and sweeper, by settlement, by the command line. Every read is one short snapshot; what may
 be long (accounts, history, changes) is read in pages, since a reader holds a commit up (`sqlite.py`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
-from sqlalchemy import ColumnElement, Row, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
 
 from gating.errors import NotFound
 from gating.feed import StatusChange
 from gating.ledger import lead as lead_row
 from gating.ledger import schema, tables
+from gating.ledger.engines import file_is_missing, open_store
 from gating.ledger.history import verify_history
 from gating.ledger.lead import LeadRow, Term
 from gating.ledger.projections import verify_projections
+from gating.ledger.retry import tried_again
 from gating.ledger.rows import AccountRow, Fault, Head, HistoryRow, KeyRow, OutboxRow
-from gating.ledger.sqlite import Store, create_private, path_of
+from gating.ledger.store import Channel, Store, Turn, Unstorable
 from gating.ledger.timeline import Timeline, changes_of
 from gating.ledger.transaction import Transaction
 from gating.status import Status
+
+T = TypeVar("T")
 
 PAGE_ROWS: Final = 1_000
 """Rows in one read where the caller names no number: 5 to 10 ms that a commit waits at the most."""
@@ -35,19 +39,18 @@ class Ledger:
 
     @classmethod
     def open(cls, url: str) -> Self:
-        """Open for writing: makes the file and brings its schema up to this release's, in one transaction.
+        """Open for writing: makes what is missing and brings the schema up to this release's, in one transaction.
 
-        Raises DataDirectoryUnknown for a newer release's ledger or a foreign file, Unreachable, InputInvalid for a
-        URL that is none of SQLite's.
+        url: sqlite:////absolute/path, or postgresql:// as libpq takes it. Several may open at once. Raises
+        DataDirectoryUnknown for a newer release's ledger or a foreign database, Unreachable, InputInvalid for any
+        other URL.
         """
-        path = path_of(url)
-        create_private(path)
-        store = Store(path, read_only=False)
+        store = open_store(url, read_only=False)
         try:
             with store.reading() as connection:
                 current = schema.is_current(connection)
             if not current:
-                with store.writing() as connection:
+                with store.migrating() as connection:
                     schema.migrate(connection)
         except BaseException:
             store.close()
@@ -61,7 +64,7 @@ class Ledger:
 
         Raises as `open` does; Unreachable too where there is no ledger yet, or one of an older release.
         """
-        store = Store(path_of(url), read_only=True)
+        store = open_store(url, read_only=True)
         try:
             with store.reading() as connection:
                 schema.require_current(connection)
@@ -70,8 +73,20 @@ class Ledger:
             raise
         return cls(store)
 
+    @staticmethod
+    def exists(url: str) -> bool:
+        """Tell whether a ledger was ever made there; makes nothing. Raises as `open` does."""
+        if file_is_missing(url):
+            return False
+        store = open_store(url, read_only=True)
+        try:
+            with store.reading() as connection:
+                return schema.revision(connection) is not None
+        finally:
+            store.close()
+
     def close(self) -> None:
-        """Close the file; to be called when no transaction runs."""
+        """Close all connections; to be called when no transaction runs."""
         self._store.close()
 
     def __enter__(self) -> Self:
@@ -86,12 +101,28 @@ class Ledger:
     def begin(self) -> Iterator[Transaction]:
         """One write transaction, the only one of all processes; commits on leaving, changes nothing on an error.
 
-        Waits up to 5 s for another one to end.
+        Waits up to 5 s for another one to end. Raises Conflict too: `change` runs the whole again then.
         """
         with self._store.writing() as connection:
             transaction = Transaction(connection)
+            before = transaction.epoch, transaction.head
             yield transaction
             transaction.finish()
+            if before != (transaction.epoch, transaction.head):
+                self._store.tell(connection, Channel.CHANGES, str(transaction.head))
+
+    def change(self, block: Callable[[Transaction], T]) -> T:
+        """Run `block` in one write transaction, and the whole again where the engine undid it for another's sake.
+
+        So `block` leaves nothing behind but what it returns. Raises what it raises, and Conflict after
+        CONFLICT_TRIES_MAX.
+        """
+
+        def attempt() -> T:
+            with self.begin() as transaction:
+                return block(transaction)
+
+        return tried_again(attempt)
 
     def await_writers(self) -> None:
         """Wait until no write transaction runs that began before this call.
@@ -213,9 +244,8 @@ class Ledger:
     def delivered(self, kind: str, up_to: int) -> int:
         """Forget what was owed of one kind, up to an outbox id; returns how many rows went. Harmless twice."""
         rows = tables.outbox.c
-        with self._store.writing() as connection:
-            gone = connection.execute(delete(tables.outbox).where(rows.kind == kind, rows.id <= up_to))
-        return gone.rowcount
+        going = delete(tables.outbox).where(rows.kind == kind, rows.id <= up_to)
+        return self._note(lambda connection: int(connection.execute(going).rowcount))
 
     # ---- the lead -------------------------------------------------------------------------------------------------
 
@@ -226,28 +256,30 @@ class Ledger:
 
     def take_term(self, holder: str, now_boot_ns: int, length_ns: int, boot_id: str) -> Term | None:
         """Begin a new term, or None while another holder's runs. Times are CLOCK_BOOTTIME's, of boot `boot_id`."""
-        with self._store.writing() as connection:
-            return lead_row.take_term(connection, holder, now_boot_ns, length_ns, boot_id)
+        return self._note(lambda connection: lead_row.take_term(connection, holder, now_boot_ns, length_ns, boot_id))
 
     def succeed(self, seen: LeadRow, holder: str) -> int | None:
         """Begin the term after the one that was `seen`; its number, or None where that one has moved since."""
-        with self._store.writing() as connection:
-            return lead_row.succeed(connection, seen, holder)
+        return self._note(lambda connection: lead_row.succeed(connection, seen, holder))
 
     def renew_term(self, term: int, until_boot_ns: int) -> bool:
         """Move the term's end, never back; False where a newer term has begun: stop granting."""
-        with self._store.writing() as connection:
-            return lead_row.renew_term(connection, term, until_boot_ns)
+        return self._note(lambda connection: lead_row.renew_term(connection, term, until_boot_ns))
 
     def release_term(self, term: int) -> bool:
         """End the term now; False where a newer one has begun."""
-        with self._store.writing() as connection:
-            return lead_row.release_term(connection, term)
+        return self._note(lambda connection: lead_row.release_term(connection, term))
 
-    def record_enforced(self, term: int, version: int) -> bool:
-        """Note that all workers enforce `version`; False, and nothing noted, where a newer term has begun."""
-        with self._store.writing() as connection:
-            return lead_row.record_enforced(connection, term, version)
+    def record_enforced(self, term: int, version: int, workers: int = 0) -> bool:
+        """Note that all `workers` enforce `version`; False, and nothing noted, where a newer term has begun."""
+
+        def record(connection: Connection) -> bool:
+            recorded = lead_row.record_enforced(connection, term, version, workers)
+            if recorded:
+                self._store.tell(connection, Channel.ENFORCED, str(version))
+            return recorded
+
+        return self._note(record)
 
     # ---- relayed --------------------------------------------------------------------------------------------------
 
@@ -259,12 +291,15 @@ class Ledger:
     def note_relayed(self, place: str, version: int) -> None:
         """Note that changes up to `version` were carried there; never less than before."""
         row = tables.relayed.c
-        with self._store.writing() as connection:
+
+        def note(connection: Connection) -> None:
             known = connection.execute(select(row.version).where(row.place == place)).scalar()
             if known is None:
                 connection.execute(insert(tables.relayed).values(place=place, version=version))
             elif known < version:
                 connection.execute(update(tables.relayed).where(row.place == place).values(version=version))
+
+        self._note(note)
 
     # ---- checks ---------------------------------------------------------------------------------------------------
 
@@ -278,9 +313,21 @@ class Ledger:
 
     # ---- inside ---------------------------------------------------------------------------------------------------
 
+    def _note(self, work: Callable[[Connection], T]) -> T:
+        """What is no change of an account: in one write transaction of its own turn, again where it had to give way."""
+
+        def attempt() -> T:
+            with self._store.writing(Turn.NOTE) as connection:
+                return work(connection)
+
+        return tried_again(attempt)
+
     def _rows(self, wanted: Any) -> list[Row[Any]]:
-        with self._store.reading() as connection:
-            return list(connection.execute(wanted).all())
+        try:
+            with self._store.reading() as connection:
+                return list(connection.execute(wanted).all())
+        except Unstorable:
+            return []  # asked for by a text that no row can hold
 
     def _one(self, wanted: Any, account: str) -> Row[Any]:
         rows = self._rows(wanted)

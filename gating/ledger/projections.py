@@ -16,7 +16,7 @@ from gating.ledger.book import settled_state
 from gating.ledger.history import FAULTS_MAX
 from gating.ledger.keys import travelling
 from gating.ledger.rows import Fault, HistoryRow, KeyRow
-from gating.ledger.sqlite import Store
+from gating.ledger.store import Store
 from gating.ledger.tables import accounts, gate, history, keys
 from gating.status import Status, Verdict
 

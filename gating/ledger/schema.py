@@ -16,13 +16,17 @@ def revision(connection: Connection) -> str | None:
 
     Raises DataDirectoryUnknown for a newer release's ledger and for a database that is somebody else's.
     """
-    tables = set(inspect(connection).get_table_names())
+    # The first schema of PostgreSQL's search_path alone: a database may hold others, and other programs' tables.
+    schema = connection.dialect.default_schema_name
+    if schema is None:
+        raise Unreachable("the ledger's database has no schema that this role may use: see docs/postgresql.md")
+    tables = set(inspect(connection).get_table_names(schema))
     if not tables:
         return None
     if not {"alembic_version", "meta", "history"} <= tables:
         raise DataDirectoryUnknown(
             f"the ledger's database is none of Pixelgate's (it holds table {min(tables)!r}): nothing was changed; "
-            "give another data directory by --data"
+            "give another data directory by --data, or another database or schema in DATABASE_URL"
         )
     found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
     if found not in REVISIONS:

@@ -11,7 +11,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +21,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, DisconnectionError, Int
 from sqlalchemy.pool import QueuePool
 
 from gating.errors import InputInvalid, Unreachable
+from gating.ledger.store import Channel, Turn, Unstorable
 
 BUSY_MS: Final = 5_000
 """How long a statement waits for the file's lock; a flip takes milliseconds, so who holds it longer is stuck."""
@@ -45,8 +46,8 @@ def path_of(url: str) -> Path:
     return Path(parsed.database)
 
 
-class Store:
-    """One ledger file and its connections. Threads may share it; each transaction keeps to one thread."""
+class SQLiteStore:
+    """One ledger file and its connections: `store.Store` for one machine."""
 
     def __init__(self, path: Path, *, read_only: bool) -> None:
         self.path = path
@@ -64,10 +65,11 @@ class Store:
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
+    def writing(self, turn: Turn = Turn.CHANGE) -> Iterator[Connection]:  # noqa: ARG002  one lock for every turn
         """One write transaction, alone from its first statement on; commits at the end, rolls back on any error.
 
-        Raises Unreachable; where that speaks of a lock nothing was changed, elsewhere look at the head.
+        The file has one lock, so every turn waits for every other. Raises Unreachable; where that speaks of a lock
+        nothing was changed, elsewhere look at the head.
         """
         if not self._writers.acquire(timeout=BUSY_MS / 1000):
             raise self._locked()
@@ -96,6 +98,13 @@ class Store:
                     cursor.execute(f"PRAGMA query_only = {int(self._read_only)}")
             finally:
                 pooled.close()
+
+    def migrating(self) -> AbstractContextManager[Connection]:
+        """One write transaction; none of its statements is cut short."""
+        return self.writing()
+
+    def tell(self, connection: Connection, channel: Channel, word: str) -> None:
+        """Nobody: the gating process is the file's only writer, and knows of its own commits."""
 
     def close(self) -> None:
         """Close the idle connections; to be called when no transaction runs."""
@@ -139,6 +148,8 @@ class Store:
             raise self._unreachable(error.orig) from error
         except sqlite3.Error as error:
             raise self._unreachable(error) from error
+        except UnicodeEncodeError as error:
+            raise Unstorable from error
 
     def _unreachable(self, error: BaseException | None) -> Unreachable:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF

@@ -20,12 +20,15 @@ from sqlalchemy import (
     Text,
 )
 
-REVISIONS: Final = ("0001", "0002")
+REVISIONS: Final = ("0001", "0002", "0003")
 """Every migration, oldest first; this release reads and writes the last one's schema."""
 
 BIG: Final = BigInteger().with_variant(Integer, "sqlite")
 """64 bits on either engine. SQLite's INTEGER holds them too, and as a primary key is the row's own place: pages by
 version are then read in the order they lie on disk."""
+
+NAME: Final = Text().with_variant(Text(collation="C"), "postgresql")
+"""An id or key: ordered by its bytes on either engine."""
 
 # Names for every constraint, so that a later migration can name what it drops on either engine.
 metadata = MetaData(
@@ -53,7 +56,7 @@ meta = Table(
 accounts = Table(
     "accounts",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("id", NAME, primary_key=True),
     Column("rulebook", Text, nullable=False),
     Column("plan", Text),
     Column("status", Text, nullable=False),
@@ -71,8 +74,8 @@ accounts = Table(
 keys = Table(
     "keys",
     metadata,
-    Column("write_key", Text, primary_key=True),
-    Column("account", Text, ForeignKey("accounts.id"), nullable=False),
+    Column("write_key", NAME, primary_key=True),
+    Column("account", NAME, ForeignKey("accounts.id"), nullable=False),
     Column("source", Text),
     Column("created_at_us", BIG, nullable=False),
     Column("created_version", BIG, nullable=False),
@@ -85,7 +88,7 @@ history = Table(
     "history",
     metadata,
     Column("version", BIG, primary_key=True, autoincrement=False),
-    Column("account", Text, ForeignKey("accounts.id"), nullable=False),
+    Column("account", NAME, ForeignKey("accounts.id"), nullable=False),
     Column("at_us", BIG, nullable=False),
     Column("command", Text, nullable=False),
     Column("actor", Text, nullable=False),
@@ -110,9 +113,9 @@ history = Table(
 details = Table(
     "details",
     metadata,
-    Column("account", Text, ForeignKey("accounts.id"), primary_key=True),
+    Column("account", NAME, ForeignKey("accounts.id"), primary_key=True),
     Column("version", BIG, ForeignKey("history.version"), primary_key=True, autoincrement=False),
-    Column("name", Text, primary_key=True),
+    Column("name", NAME, primary_key=True),
     Column("text", Text, nullable=False),
 )
 
@@ -121,7 +124,7 @@ gate = Table(
     "gate",
     metadata,
     Column("version", BIG, primary_key=True, autoincrement=False),
-    Column("account", Text, ForeignKey("accounts.id"), nullable=False),
+    Column("account", NAME, ForeignKey("accounts.id"), nullable=False),
     Column("change", LargeBinary, nullable=False),
     Index(None, "account", unique=True),
 )
@@ -131,7 +134,7 @@ outbox = Table(
     "outbox",
     metadata,
     Column("id", BIG, primary_key=True, autoincrement=False),  # version * OWED_MAX + place: grows, never given twice
-    Column("account", Text, ForeignKey("accounts.id"), nullable=False),
+    Column("account", NAME, ForeignKey("accounts.id"), nullable=False),
     Column("at_us", BIG, nullable=False),
     Column("kind", Text, nullable=False),
     Column("payload", LargeBinary, nullable=False),
@@ -143,7 +146,7 @@ OWED_MAX: Final = 256
 rulebooks = Table(
     "rulebooks",
     metadata,
-    Column("digest", Text, primary_key=True),
+    Column("digest", NAME, primary_key=True),
     Column("name", Text, nullable=False),
     Column("text", Text, nullable=False),
 )
@@ -160,12 +163,13 @@ lead = Table(
     Column("enforced_version", BIG, nullable=False),
     Column("enforced_term", BIG, nullable=False),
     Column("beat", BIG, nullable=False),  # grows with every renewal: who watches it needs no clock of the holder's
+    Column("enforced_workers", BIG, nullable=False),  # how many workers enforce `enforced_version`
 )
 
 # How far the relay has carried changes to each place that keeps no count of its own.
 relayed = Table(
     "relayed",
     metadata,
-    Column("place", Text, primary_key=True),
+    Column("place", NAME, primary_key=True),
     Column("version", BIG, nullable=False),
 )

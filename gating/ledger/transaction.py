@@ -25,6 +25,7 @@ from gating.ledger.entry import Entry, effects_of
 from gating.ledger.history import digest_of
 from gating.ledger.keys import NO_EDIT, KeyEdit, edited, new_write_key, revocation, rotation
 from gating.ledger.rows import CHANGE, AccountRow, KeyRow, Who
+from gating.ledger.store import Unstorable, is_storable
 from gating.status import Command, Verdict
 
 CHANGES_MAX: Final = 10_000
@@ -305,6 +306,9 @@ class Transaction:
         """Give the entry its version and set down all its rows, with the account as the ruling leaves it."""
         if self._book.changes >= CHANGES_MAX:
             raise ValueError(f"more than {CHANGES_MAX} changes in one transaction: commit in between")
+        plan = (ruling[0].account if ruling else loaded.row.account).plan
+        if plan is not None and not is_storable(plan):
+            raise Unstorable
         version = self.next_version()
         keys = edited(loaded.keys, entry.keys, loaded.row.id, entry.at_us, version)
         if ruling:

@@ -4,8 +4,7 @@ import errno
 
 import pytest
 
-from collector.journal import Journal, JournalReader
-from consumers import journal_source
+from collector.journal import Journal, JournalReader, spool
 from consumers.moments import ALWAYS
 from consumers.warehouse.protocol import Audience
 
@@ -93,7 +92,7 @@ async def test_a_journal_that_cannot_be_read_waits_while_the_others_go_on(house,
 
     with monkeypatch.context() as patched:
         patched.setattr(JournalReader, "read", failing)
-        patched.setattr(journal_source, "ASIDE_SECONDS", 0)
+        patched.setattr(spool, "ASIDE_SECONDS", 0)
         await service.loop.drain(30)
     assert (await service.report("shop", Audience.OPERATOR, ALWAYS))["events"]["visible"] == 1
     assert f"journal {bad.id} cannot be read now" in service.status()["source"]["faults"][0]

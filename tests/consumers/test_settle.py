@@ -22,6 +22,15 @@ PAUSED, RESUMED, CANCELED = T0 + MINUTE, T0 + 2 * MINUTE, T0 + 3 * MINUTE
 JUST = SECOND_US  # a change counts from a second before its time
 
 
+@pytest.fixture(params=["a file", "PostgreSQL"])
+def house(request, tmp_path):
+    """The ledger in either place: settlement cannot tell."""
+    url = request.getfixturevalue("postgres_url") if request.param == "PostgreSQL" else None
+    house = House(tmp_path / "data", url)
+    yield house
+    house.close()
+
+
 @pytest.fixture
 def warehouse(tmp_path):
     warehouse = DuckDBWarehouse.open(tmp_path / "warehouse.duckdb")

@@ -2,14 +2,14 @@
 
 import pytest
 
-from gating.ledger import Ledger, sqlite_url
+from gating.ledger import Ledger
 from tests.gating.ledger.desk import Desk
+from tests.gating.ledger.places import url  # noqa: F401  a fixture is found by its name
 
 
-@pytest.fixture(params=["sqlite"])
-def ledger(request, tmp_path):
+@pytest.fixture
+def ledger(url):  # noqa: F811
     """I6: whatever a test did, history, projections and head agree afterwards."""
-    url = {"sqlite": lambda: sqlite_url(tmp_path / "ledger.sqlite")}[request.param]()
     with Ledger.open(url) as ledger:
         yield ledger
         assert ledger.verify_history() == []

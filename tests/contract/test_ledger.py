@@ -2,9 +2,9 @@
 
 import pytest
 
-from gating.errors import AlreadyExists, InputInvalid, NotFound, Refused
+from gating.errors import AlreadyExists, InputInvalid, NotFound, Refused, Unreachable
 from gating.feed import StatusChange
-from gating.ledger import CHANGE, KeyEdit, Who
+from gating.ledger import CHANGE, KeyEdit, Ledger, Who
 from gating.lifecycle import active, due, standing
 from gating.status import DAY_US, SECOND_US, Role, Status, Verdict
 from tests.gating.ledger.desk import OPERATOR, POLICY, START_US, Desk
@@ -209,6 +209,61 @@ def test_accounts_can_be_listed_by_status_and_rulebook(ledger, desk):
     assert list(ledger.accounts(rulebook="other")) == []
 
 
+def test_accounts_are_listed_by_the_bytes_of_their_ids_page_by_page(ledger, desk, monkeypatch):
+    """Whatever the database's locale sorts by: else a page would begin where another ended."""
+    monkeypatch.setattr("gating.ledger.ledger.PAGE_ROWS", 3)
+    ids = ["b", "A", "a", "B", "a.b", "a-b", "a_b", "ab", "aB", "Z", "0", "z9"]
+    for account in ids:
+        desk.open(account)
+    assert [row.id for row in ledger.accounts()] == sorted(ids, key=str.encode)
+    for account in ids:
+        desk.do("cancel", account)
+    assert ledger.deadlines(desk.now_us + 31 * DAY_US) == sorted(ids, key=str.encode)
+
+
+UNSTORABLE = ["a\0b", "\0", "half\ud800"]
+
+
+@pytest.mark.parametrize("text", UNSTORABLE)
+def test_what_is_asked_for_by_a_text_that_no_row_can_hold_is_not_there(ledger, desk, text):
+    desk.open()
+    for ask in (ledger.account, ledger.keys, ledger.history, ledger.revealed_version):
+        with pytest.raises(NotFound):
+            ask(text)
+    assert ledger.account_of_key(text) is None
+    assert ledger.timeline(text) is None
+    assert ledger.details(text) == {}
+    assert list(ledger.accounts(rulebook=text)) == []
+    with ledger.begin() as transaction:
+        assert transaction.find(text) is None
+        with pytest.raises(NotFound):
+            transaction.keys(text)
+
+
+@pytest.mark.parametrize("text", UNSTORABLE)
+def test_a_text_that_cannot_be_stored_is_refused_and_the_transaction_stays_good(ledger, desk, text):
+    desk.open()
+    with ledger.begin() as transaction:
+        for given in ({"owner": text}, {"name": text}, {"source": text}, {"write_key": text}, {"details": {"n": text}}):
+            with pytest.raises(InputInvalid):
+                desk.open_in(transaction, "other", **given)
+        with pytest.raises(InputInvalid):
+            transaction.add_key("shop", at_us=desk.now_us, who=OPERATOR, source=text)
+        with pytest.raises(InputInvalid):
+            desk.open_in(transaction, text)
+        desk.open_in(transaction, "other")
+    assert [row.id for row in ledger.accounts()] == ["other", "shop"]
+    with pytest.raises(InputInvalid):
+        desk.do("pause", details={"note": text})
+    assert ledger.head().version == 2
+
+
+def test_all_of_unicode_but_nul_comes_back_as_it_was_given(ledger, desk):
+    text = "".join(map(chr, range(1, 0x300))) + "\u2028\ufffd\U0001f600\U0010ffff"
+    desk.open(name=text)
+    assert ledger.details("shop") == {"name": text}
+
+
 def test_what_is_not_there_is_not_found(ledger):
     for ask in (ledger.account, ledger.keys, ledger.history, ledger.revealed_version):
         with pytest.raises(NotFound):
@@ -299,3 +354,41 @@ def test_a_new_epoch_is_drawn_for_a_restored_ledger(ledger, desk):
     assert epoch != before.epoch
     assert ledger.head().epoch == epoch
     assert ledger.head().version == 1
+
+
+def test_a_ledger_exists_once_it_was_made(url):
+    assert not Ledger.exists(url)
+    Ledger.open(url).close()
+    assert Ledger.exists(url)
+
+
+def test_a_reader_makes_nothing_and_writes_nothing(url):
+    with pytest.raises(Unreachable):
+        Ledger.open_reading(url)
+    assert not Ledger.exists(url)
+    with Ledger.open(url) as ledger:
+        Desk(ledger).open()
+    with Ledger.open_reading(url) as reader:
+        reader.await_writers()
+        assert reader.head().version == 1
+        for write in (lambda: Desk(reader).open("other"), lambda: reader.take_term("a", 0, 1, "boot")):
+            with pytest.raises(Unreachable):
+                write()
+        assert reader.head().version == 1
+
+
+def test_how_far_was_relayed_never_goes_back(ledger):
+    assert ledger.relayed("redis") == 0
+    for version in (4, 9, 7):
+        ledger.note_relayed("redis", version)
+    assert (ledger.relayed("redis"), ledger.relayed("kafka")) == (9, 0)
+
+
+def test_a_term_is_succeeded_only_while_it_stands_still(ledger):
+    ledger.take_term("a", 1_000, 500, "boot")
+    seen = ledger.lead()
+    ledger.renew_term(1, 2_000)
+    assert ledger.succeed(seen, "b") is None
+    assert ledger.succeed(ledger.lead(), "b") == 2
+    assert (ledger.lead().term, ledger.lead().holder) == (2, "b")
+    assert not ledger.renew_term(1, 9_000)

@@ -17,7 +17,7 @@ def test_a_flip_waits_for_each_leased_worker_to_report_it():
     fence = Fence(0, [])
     for worker in ("a", "b"):
         fence.report(worker, 6, 0)
-        fence.granted(worker, 0)
+        fence.granted(worker, 6, 0)
     fence.report("a", 7, 1)
     assert fence.missing(7, 1) == ["b"]
     fence.report("b", 7, 2)
@@ -28,7 +28,7 @@ def test_a_flip_waits_for_a_silent_worker_until_its_lease_is_surely_over():
     """I5: by the leader's clock, with 5 % for the worker's."""
     fence = Fence(0, [])
     fence.report("a", 6, SECOND)
-    fence.granted("a", SECOND)
+    fence.granted("a", 6, SECOND)
     over = SECOND + LEASE_SURELY_OVER_NS
     assert fence.next_expiry_ns(7, 2 * SECOND) == over
     assert fence.missing(7, over - 1) == ["a"]
@@ -52,7 +52,7 @@ def test_a_new_leader_that_cannot_know_the_workers_waits_a_whole_lease():
 def test_a_dead_worker_is_not_waited_for():
     fence = Fence(0, [])
     fence.report("a", 6, 0)
-    fence.granted("a", 0)
+    fence.granted("a", 6, 0)
     fence.gone("a")
     assert fence.missing(7, 0) == []
 
@@ -60,9 +60,33 @@ def test_a_dead_worker_is_not_waited_for():
 def test_a_late_report_of_an_old_version_moves_nobody_back():
     fence = Fence(0, [])
     fence.report("a", 7, 0)
-    fence.granted("a", 0)
+    fence.granted("a", 7, 0)
     fence.report("a", 6, 1)
     assert fence.missing(7, 1) == []
+
+
+def test_a_worker_that_asks_and_never_gets_the_change_is_waited_for_no_longer_than_a_silent_one():
+    """I5: a lease for a head it does not stand at lets it verify nothing; one for the head before runs out."""
+    fence = Fence(0, [])
+    fence.report("a", 6, 0)
+    fence.granted("a", 6, 0)
+    for now_ns in range(SECOND, 8 * SECOND, SECOND):
+        fence.report("a", 6, now_ns)
+        fence.granted("a", 7, now_ns)
+        assert fence.missing(7, now_ns) == (["a"] if now_ns < LEASE_SURELY_OVER_NS else [])
+        assert fence.enforced(7, now_ns) == (6 if now_ns < LEASE_SURELY_OVER_NS else 7)
+        assert fence.missing(8, now_ns) == ["a"]
+
+
+def test_heads_beyond_those_told_apart_make_a_flip_wait_longer_and_never_less():
+    """I5"""
+    fence = Fence(0, [])
+    fence.report("a", 1, 0)
+    for head in range(1, 40):
+        fence.granted("a", head, head)
+    for head in range(1, 40):
+        assert fence.missing(head + 1, head + LEASE_SURELY_OVER_NS - 1) == ["a"]
+    assert fence.missing(40, 39 + LEASE_SURELY_OVER_NS) == []
 
 
 class _Worker:
@@ -114,7 +138,7 @@ class FenceUnderDelays(RuleBasedStateMachine):
     def leader_reads_a_report(self, data, lost):
         name, number, version = self.reports.pop(data.draw(st.integers(0, len(self.reports) - 1)))
         if not lost and self.fence.report(name, version, self.now):
-            self.fence.granted(name, self.now)
+            self.fence.granted(name, self.head, self.now)
             self.answers.append((name, number, self.head))
 
     @precondition(lambda self: self.answers)
@@ -136,7 +160,7 @@ class FenceUnderDelays(RuleBasedStateMachine):
         sent = self.now
         self.now += int(seconds * SECOND)
         if self.fence.report(name, worker.version, self.now):
-            self.fence.granted(name, self.now)
+            self.fence.granted(name, self.head, self.now)
             worker.promised = (self.head, sent + LEASE_NS)
             worker.redeem()
 

@@ -1,9 +1,10 @@
-"""A ledger file and a desk on it."""
+"""A ledger and a desk on it, for each engine; `path` is the file where it is SQLite's."""
 
 import pytest
 
-from gating.ledger import Ledger, sqlite_url
+from gating.ledger import Ledger
 from tests.gating.ledger.desk import Desk
+from tests.gating.ledger.places import url  # noqa: F401  a fixture is found by its name
 
 
 @pytest.fixture
@@ -12,8 +13,8 @@ def path(tmp_path):
 
 
 @pytest.fixture
-def ledger(path):
-    with Ledger.open(sqlite_url(path)) as ledger:
+def ledger(url):  # noqa: F811
+    with Ledger.open(url) as ledger:
         yield ledger
 
 

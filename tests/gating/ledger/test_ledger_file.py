@@ -17,6 +17,11 @@ from gating.ledger.tables import REVISIONS, metadata
 from tests.gating.ledger.desk import Desk
 
 
+@pytest.fixture
+def url(path):
+    return sqlite_url(path)
+
+
 def test_the_migrations_make_exactly_the_tables_that_are_used(ledger, path):
     with create_engine(f"sqlite:///{path}").connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []

@@ -6,6 +6,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import psycopg
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -33,12 +35,18 @@ def empty_ledger():
 class Walk(RuleBasedStateMachine):
     """The model is what was seen to hold as time went by: (instant, key, verdict)."""
 
+    @contextlib.contextmanager
+    def place(self):
+        """An empty ledger."""
+        directory = Path(tempfile.mkdtemp(prefix="pixelgate-walk-"))
+        (directory / "ledger.sqlite").write_bytes(empty_ledger())
+        yield sqlite_url(directory / "ledger.sqlite")
+        shutil.rmtree(directory)
+
     @initialize()
     def begin(self):
-        self.directory = Path(tempfile.mkdtemp(prefix="pixelgate-walk-"))
-        path = self.directory / "ledger.sqlite"
-        path.write_bytes(empty_ledger())
-        self.ledger = Ledger.open(sqlite_url(path))
+        self.lying = contextlib.ExitStack()
+        self.ledger = self.lying.enter_context(Ledger.open(self.lying.enter_context(self.place())))
         self.desk = Desk(self.ledger)
         for account in ACCOUNTS:
             self.desk.open(account)
@@ -52,8 +60,7 @@ class Walk(RuleBasedStateMachine):
                 held = standing_at(self.ledger.timeline(write_key), instant_us, 0)
                 assert held.verdict is verdict, (instant_us, write_key, held)
         finally:
-            self.ledger.close()
-            shutil.rmtree(self.directory)
+            self.lying.close()
 
     def attempt(self, step):
         # Refused by the rulebook or as a tombstone, ValueError for a repetition: the invariants see the rest.
@@ -124,5 +131,26 @@ class Walk(RuleBasedStateMachine):
         assert self.ledger.changes_since(0) == sorted(newest.values(), key=lambda change: change.version)
 
 
+class WalkOnPostgres(Walk):
+    """The same; one database, emptied for each walk."""
+
+    url = ""
+
+    @contextlib.contextmanager
+    def place(self):
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute("TRUNCATE accounts, keys, history, details, gate, outbox, relayed, rulebooks")
+            connection.execute("UPDATE meta SET head = 0, chain = %s", [bytes(32)])
+        yield self.url
+
+
+@pytest.fixture(scope="module")
+def _walked_database(postgres_server):
+    WalkOnPostgres.url = postgres_server.database(icu=True)
+    Ledger.open(WalkOnPostgres.url).close()
+
+
 TestWalk = Walk.TestCase
 TestWalk.settings = settings(max_examples=15, stateful_step_count=15)
+TestWalkOnPostgres = pytest.mark.usefixtures("_walked_database")(WalkOnPostgres.TestCase)
+TestWalkOnPostgres.settings = settings(max_examples=10, stateful_step_count=15)

@@ -1,20 +1,19 @@
-"""A process that writes to a ledger until it is killed, or as many changes as it is told: `writer.py FILE NAME COUNT`.
+"""A process that writes to a ledger until it is killed, or as many changes as it is told: `writer.py URL NAME COUNT`.
 
 Says each version on its standard output once it was committed.
 """
 
 import sys
-from pathlib import Path
 
-from gating.ledger import Ledger, sqlite_url
+from gating.ledger import Ledger
 from tests.gating.ledger.desk import Desk
 
 COMMANDS = ("pause", "resume")
 
 
 def main() -> None:
-    path, name, count = sys.argv[1:]
-    with Ledger.open(sqlite_url(Path(path))) as ledger:
+    url, name, count = sys.argv[1:]
+    with Ledger.open(url) as ledger:
         desk = Desk(ledger)
         for n in range(int(count)):
             desk.later(1)

@@ -12,8 +12,9 @@ BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
-    """Add the column with a beat of 0, and the table."""
-    op.add_column("lead", sa.Column("beat", BIG, nullable=False, server_default="0"))
+    """Add the columns, each 0, and the table."""
+    for name in ("beat", "enforced_workers"):
+        op.add_column("lead", sa.Column(name, BIG, nullable=False, server_default="0"))
     op.create_table(
         "relayed",
         sa.Column("place", sa.Text(), nullable=False),

@@ -1,0 +1,185 @@
+"""Kafka's record batch, format 2: events in, the bytes of one produce request's partition out. Pure.
+
+Filled by the lanes and handed to aiokafka's producer in place of the batch its `create_batch` makes: it has the same
+methods. Two things are why there is one of our own. It is closed and compressed as soon as it is full, so that what
+waits for a slow partition waits small; and it takes events by the hundred: 0.7 us each instead of 1.4 (CPU, events of
+694 bytes, CPython 3.11), at a compression level that costs less.
+
+    at  bytes   all integers big-endian; Kafka's documentation, "Message Format"
+     0      8   base offset          0, the broker's to give
+     8      4   length               of all that follows
+    12      4   leader epoch         -1
+    16      1   magic                2
+    17      4   crc                  crc32c of all that follows
+    21      2   attributes           the codec
+    23      4   last offset delta
+    27      8   first timestamp      ms
+    35      8   highest timestamp
+    43      8   producer id          these three from the producer, as the batch goes out
+    51      2   producer epoch
+    53      4   base sequence
+    57      4   records
+    61          the records, compressed
+
+A record is a varint of its length, then: attributes (0), deltas of timestamp and offset, key, value, headers.
+"""
+
+import struct
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from typing import Final
+
+import cramjam
+from aiokafka.record.util import calc_crc32c  # type: ignore[import-untyped]
+
+HEAD: Final = struct.Struct(">qiibI")
+REST: Final = struct.Struct(">hiqqqhii")
+HEADER_BYTES: Final = HEAD.size + REST.size
+MAGIC: Final = 2
+NO_TIMESTAMP: Final = -1
+"""A broker checks no such timestamp against its clock."""
+
+RECORD_BYTES_MAX: Final = 40
+"""What a record has beside key, value and headers, at most: seven varints."""
+
+ZSTD_LEVEL: Final = 1
+"""On a batch of events levels 1 and 3 leave 8.5 and 8.9 % at 0.84 and 1.08 us an event; LZ4 leaves 19 % at 0.56 us (and
+14.7 % at 5.1 us at level 9, which aiokafka takes), and then costs more in the socket than it saved."""
+
+LZ4_LEVEL: Final = 1
+_TABLED: Final = 1 << 14
+
+
+class Compression(StrEnum):
+    """How batches are compressed; the values are Kafka's names."""
+
+    NONE = "none"
+    LZ4 = "lz4"
+    ZSTD = "zstd"
+
+
+_CODECS: Final = {Compression.NONE: 0, Compression.LZ4: 3, Compression.ZSTD: 4}
+
+
+def varint(number: int) -> bytes:
+    """Kafka's varint: zigzag, seven bits a byte, the lowest first."""
+    rest = (number << 1) ^ (number >> 63)
+    found = bytearray()
+    while rest > 0x7F:
+        found.append(rest & 0x7F | 0x80)
+        rest >>= 7
+    found.append(rest)
+    return bytes(found)
+
+
+_VARINTS: Final = tuple(varint(number) for number in range(_TABLED))
+
+
+def encode_headers(headers: Iterable[tuple[str, bytes]]) -> bytes:
+    """A record's headers, from their count on; made once for all events that share them."""
+    pairs = [(name.encode(), value) for name, value in headers]
+    encoded = [varint(len(name)) + name + varint(len(value)) + value for name, value in pairs]
+    return varint(len(pairs)) + b"".join(encoded)
+
+
+Message = tuple[int, int, bytes, bytes, bytes]
+"""An event as Kafka carries it: its sequence in the journal, timestamp (ms), key, value, encoded headers."""
+
+
+class RecordBatch:
+    """Filled, then closed, then given its place in a producer's sequence, then read as bytes, again for each retry."""
+
+    def __init__(self, compression: Compression) -> None:
+        self._compression = compression
+        self._parts: list[bytes] = []
+        self._records = 0
+        self._first_ms = self._highest_ms = 0
+        self._plain_bytes = 0
+        self._body = b""
+        self._attributes = 0
+        self._closed = False
+        self._producer = (-1, -1, 0)
+        self._built: bytearray | None = None
+
+    def extend(self, messages: Sequence[Message], *, timestamps: bool = True) -> None:
+        """Add messages. timestamps: False where the broker refuses our clock's; then they carry none."""
+        if not self._records:
+            self._first_ms = messages[0][1] if timestamps else NO_TIMESTAMP
+            self._highest_ms = self._first_ms
+        small, wide, add, join = _VARINTS, varint, self._parts.append, b"".join
+        first_ms, highest_ms, number, added = self._first_ms, self._highest_ms, self._records, 0
+        for _, at_ms, key, value, headers in messages:
+            delta_ms = at_ms - first_ms if timestamps else 0
+            record = join(
+                (
+                    b"\0",
+                    small[delta_ms] if 0 <= delta_ms < _TABLED else wide(delta_ms),
+                    small[number] if number < _TABLED else wide(number),
+                    small[len(key)] if len(key) < _TABLED else wide(len(key)),
+                    key,
+                    small[len(value)] if len(value) < _TABLED else wide(len(value)),
+                    value,
+                    headers,
+                )
+            )
+            number += 1
+            length = len(record)
+            added += length
+            add(small[length] if length < _TABLED else wide(length))
+            add(record)
+            if delta_ms > 0 and at_ms > highest_ms:
+                highest_ms = at_ms
+        self._records, self._highest_ms = number, highest_ms
+        self._plain_bytes += added
+
+    def close(self) -> None:
+        """Nothing more comes: compress what there is. A second call does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        plain = b"".join(self._parts)
+        self._parts = []
+        packed = _compressed(self._compression, plain)
+        if len(packed) < len(plain):
+            self._body, self._attributes = packed, _CODECS[self._compression]
+        else:
+            self._body, self._attributes = plain, 0
+
+    def closed(self) -> bool:
+        return self._closed
+
+    def record_count(self) -> int:
+        return self._records
+
+    def size(self) -> int:
+        """Bytes: as they will go out once closed, uncompressed before."""
+        if self._built is not None:
+            return len(self._built)
+        return HEADER_BYTES + (len(self._body) if self._closed else self._plain_bytes)
+
+    def _set_producer_state(self, producer_id: int, producer_epoch: int, base_sequence: int) -> None:
+        """Called by aiokafka as the batch's turn comes."""
+        self._producer = (producer_id, producer_epoch, base_sequence)
+
+    def _build(self) -> bytearray:
+        """Called by aiokafka for each attempt: the bytes of the batch."""
+        if self._built is None:
+            self.close()
+            last = self._records - 1
+            rest = REST.pack(self._attributes, last, self._first_ms, self._highest_ms, *self._producer, self._records)
+            sealed = rest + self._body
+            head = HEAD.pack(0, len(sealed) + HEAD.size - 12, -1, MAGIC, calc_crc32c(sealed))
+            self._built = bytearray(head + sealed)
+            self._body = b""  # held once: from now on the built bytes are it
+        return self._built
+
+
+def _compressed(compression: Compression, plain: bytes) -> bytes:
+    if compression is Compression.ZSTD:
+        return bytes(cramjam.zstd.compress(plain, level=ZSTD_LEVEL))
+    if compression is Compression.LZ4:
+        # Kafka reads no linked blocks (KIP-57).
+        compressor = cramjam.lz4.Compressor(level=LZ4_LEVEL, content_checksum=False, block_linked=False)
+        compressor.compress(plain)
+        return bytes(compressor.finish())
+    return plain

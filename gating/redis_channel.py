@@ -1,0 +1,109 @@
+"""Channel: the leader's two connections to Redis for reports and answers: it listens on one and sends on the other.
+
+Used by `shared_lead.py`. What is lost here costs a worker nothing but the time until its next report. Must not decide
+anything: it hands each report on, and sends what answers it is given.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from gating.backoff import Backoff
+from gating.datagram import Answer, Report, decode, encode
+from gating.fence import WORKERS_MAX
+from gating.redis_keys import REPORTS, answers_to
+from gating.redis_line import Line
+
+LISTEN_SECONDS: Final = 1.0
+SILENT_ROUNDS_MAX: Final = 2
+"""A subscription that has not even answered a PING in so many rounds is dead."""
+BACKOFF_SECONDS: Final = 0.05
+BACKOFF_SECONDS_MAX: Final = 1.0
+"""While Redis is away no lease is granted, and a flip waits for those there are to run out: 3 s."""
+
+_log = logging.getLogger("pixelgate.gating")
+
+
+class ReportChannel:
+    """Hears reports until cancelled, and sends answers. take: given each report, in the order they come."""
+
+    def __init__(self, redis: Redis, take: Callable[[Report], None]) -> None:
+        self._redis = redis
+        self._take = take
+        self._answers: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(WORKERS_MAX)
+        self.trouble: str | None = None
+        """Why no report can be heard at present, or None."""
+
+    def answer(self, worker: str, answer: Answer) -> None:
+        """Send it soon. One that is held up on its way grants the less for it: it counts from when its report was
+        sent. Where more wait than there can be workers it is lost."""
+        if not self._answers.full():
+            self._answers.put_nowait((answers_to(worker), encode(answer)))
+
+    async def listen(self) -> None:
+        """Hear reports until cancelled, whatever becomes of Redis meanwhile."""
+        await self._again_and_again(self._listen_on)
+
+    async def send(self) -> None:
+        """Send answers until cancelled."""
+        await self._again_and_again(self._send_on)
+
+    async def _again_and_again(self, work: Callable[[Line, Callable[[], None]], Awaitable[None]]) -> None:
+        backoff = Backoff(BACKOFF_SECONDS, BACKOFF_SECONDS_MAX)
+        while True:
+            line = Line(self._redis)
+            try:
+                await line.connect()
+                await work(line, backoff.reset)
+            except RedisError as error:
+                self._tell(str(error))
+                await asyncio.sleep(backoff.next_seconds())
+            finally:
+                await line.close()
+
+    async def _listen_on(self, line: Line, works: Callable[[], None]) -> None:
+        await line.call("SUBSCRIBE", REPORTS)
+        self._tell(None)
+        silent = 0
+        while True:
+            message = await line.receive(LISTEN_SECONDS)
+            if message is not None:
+                silent = 0
+                works()
+                if message[0] == b"message":
+                    self._hear(message[2])
+            elif silent < SILENT_ROUNDS_MAX:
+                silent += 1
+                await line.send("PING")
+            else:
+                raise RedisError("the subscription to the workers' reports does not answer any more")
+
+    def _hear(self, data: bytes) -> None:
+        try:
+            report = decode(data)
+        except ValueError:
+            return  # somebody else's
+        if isinstance(report, Report):
+            self._take(report)
+
+    async def _send_on(self, line: Line, works: Callable[[], None]) -> None:
+        while True:
+            answers = [await self._answers.get()]
+            while not self._answers.empty():
+                answers.append(self._answers.get_nowait())
+            for reply in await line.calls([("PUBLISH", channel, answer) for channel, answer in answers]):
+                if isinstance(reply, RedisError):
+                    raise reply
+            works()
+
+    def _tell(self, trouble: str | None) -> None:
+        """One line each time that changes."""
+        if trouble is not None and self.trouble is None:
+            _log.warning("no lease is granted while Redis does not carry reports: %s", trouble)
+        if trouble is None and self.trouble is not None:
+            _log.info("Redis carries reports again")
+        self.trouble = trouble

@@ -1,0 +1,267 @@
+"""`python -m loadtest.bench.keys`: what many write keys cost a worker in memory, time to load, answers meanwhile, CPU.
+
+A worker is started on a ledger of a few accounts and on one of many (`tests.many_accounts` makes them once; they are
+opened where they lie). Loading: no gating service runs, so hits are kept unverified; wrk fires at a moderate pace from
+the first answer on until the worker says that its map stands. Then CPU a hit with a lease, few and many keys in turn,
+as `rounds.py` plays any other server. Prints one table and writes it down.
+"""
+
+import argparse
+import http.client
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from loadtest.bench.cpu import Cores
+from loadtest.bench.machine import describe
+from loadtest.bench.result import Round
+from loadtest.bench.rounds import Plan, play, tell
+from loadtest.bench.stats import Spread, spread
+from loadtest.bench.wrk import Load, Seen, installed, write_heads
+from loadtest.heads import HEADS, heads
+from loadtest.peers.pixelgate import Accounts, Pixelgate
+from loadtest.peers.server import (
+    MANY_BROWSERS,
+    POLL_SECONDS,
+    ROOT,
+    Running,
+    ServerFailed,
+    await_answer,
+    free_port,
+    last_words,
+    launch,
+)
+
+FOLDER: Final = Path("docs/benchmarks")
+LEDGERS: Final = Path("build/bench")
+MAKING_SECONDS: Final = 3600.0
+"""A million accounts took 530 s on a busy machine."""
+LOADING_SECONDS: Final = 60.0
+PACE_CONNECTIONS: Final = 64
+PACE_MS: Final = 32
+"""64 connections, each of which rests so long between two hits: 2,000 hits a second."""
+WRK_SECONDS_MIN: Final = 1.0
+"""Sooner wrk has not set itself up, and cannot be ended."""
+NO_MAP: Final = b"no map of accounts yet"
+
+RSS_MB_MAX: Final = 250.0
+LOAD_SECONDS_MAX: Final = 5.0
+P99_MS_MAX: Final = 5.0
+RATIO_MAX: Final = 1.1
+
+
+class ManyAccounts(Accounts):
+    """A ledger written in bulk, and opened where it lies: a copy a turn would be a gigabyte and a half."""
+
+    @property
+    def place(self) -> Path:
+        """The data directory."""
+        return self.shelf / f"bulk-{self.count}"
+
+    def make(self, cores: Cores) -> None:  # noqa: ARG002  (as every other server's accounts are made)
+        """Write the ledger, unless an earlier run has. Raises ServerFailed."""
+        if not self.place.exists():
+            self.shelf.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix="making-", dir=self.shelf) as name:
+                made = Path(name) / "data"
+                argv = [sys.executable, "-m", "tests.many_accounts", str(made), str(self.count)]
+                done = subprocess.run(
+                    argv, cwd=ROOT, capture_output=True, text=True, check=False, timeout=MAKING_SECONDS
+                )
+                if done.returncode != 0:
+                    raise ServerFailed(f"{self.count:,} accounts cannot be made: {done.stderr[-300:]}")
+                print(done.stdout.strip(), flush=True)
+                made.rename(self.place)
+        self.keys = (self.place / "keys").read_text().split()
+
+    def copy(self, data: Path) -> None:
+        """Begin a data directory with this very ledger, by a second name for the file."""
+        data.mkdir()
+        shutil.copy2(self.place / "VERSION", data / "VERSION")
+        os.link(self.place / "ledger.sqlite", data / "ledger.sqlite")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """One start of a worker, in seconds since the process was started, and MB (2^20 bytes)."""
+
+    keys: int
+    first_answer_seconds: float
+    standing_seconds: float
+    rss_mb: float
+    peak_mb: float
+    answers: int
+    p99_ms: float
+    max_ms: float
+
+
+def load(accounts: ManyAccounts, cores: Cores, work: Path) -> Loaded:
+    """Start a worker, fire at it until its map stands, look at its memory, stop it. Raises ServerFailed, WrkFailed."""
+    data, words, port = work / "data", work / "words", free_port()
+    accounts.copy(data)
+    file = write_heads(work / "heads", heads(1, HEADS, accounts.keys))
+    settings = {"PIXELGATE_DATA": str(data), "PIXELGATE_HOST": "127.0.0.1", "PIXELGATE_PORT": str(port)}
+    argv = ["env", *(f"{name}={value}" for name, value in settings.items()), sys.executable, "-m", "collector"]
+    began = time.monotonic()
+    running = Running(launch(argv, words, cores.server), port, words)
+    await_answer(running)
+    first = time.monotonic() - began
+    try:
+        paced = Load(cores.load, PACE_CONNECTIONS, LOADING_SECONDS, PACE_MS)
+        wrk = paced.start(port, file)
+        try:
+            standing = _await_map(running, began)
+            time.sleep(max(0.0, began + first + WRK_SECONDS_MIN - time.monotonic()))
+        finally:
+            seen: Seen = paced.cut_short(wrk)
+        rss, peak = _memory(running.process.pid)
+    finally:
+        running.stop()
+        shutil.rmtree(data)
+    return Loaded(
+        accounts.count, first, standing, rss, peak, seen.answered, seen.p99_us / 1000, seen.max_us / 1000
+    )  # fmt: skip
+
+
+def _await_map(running: Running, began: float) -> float:
+    """When the worker's readiness no longer says that it has no map."""
+    connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=LOADING_SECONDS)
+    try:
+        while time.monotonic() - began < LOADING_SECONDS:
+            with suppress(http.client.HTTPException, OSError):
+                connection.request("GET", "/health/ready")
+                if NO_MAP not in connection.getresponse().read():
+                    return time.monotonic() - began
+            time.sleep(POLL_SECONDS)
+    finally:
+        connection.close()
+    raise ServerFailed(f"the map does not stand after {LOADING_SECONDS:.0f} s: {last_words(running.words)}")
+
+
+def _memory(pid: int) -> tuple[float, float]:
+    """Resident now, and at most so far, in MB."""
+    fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return tuple(int(fields[name].split()[0]) / 1024 for name in ("VmRSS", "VmHWM"))  # type: ignore[return-value]
+
+
+def ratio(rounds: Sequence[Round], over: str, under: str) -> Spread | None:
+    """CPU a hit of one server over the other's, round by round."""
+    found: dict[tuple[str, int], float] = {(one.server, one.number): one.cpu_us for one in rounds if not one.faults}
+    numbers = {number for _, number in found}
+    return spread([found[over, n] / found[under, n] for n in numbers if (over, n) in found and (under, n) in found])
+
+
+def table(starts: Sequence[Loaded], rounds: Sequence[Round], few: str, many: str) -> str:
+    """Everything that was found, in Markdown."""
+    lines = [
+        "| keys | first answer | map stands | RSS | peak | answers while loading | p99 | max |",
+        "|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    lines += [
+        f"| {one.keys:,} | {one.first_answer_seconds:.2f} s | {one.standing_seconds:.2f} s | {one.rss_mb:.0f} MB "
+        f"| {one.peak_mb:.0f} MB | {one.answers:,} | {one.p99_ms:.2f} ms | {one.max_ms:.1f} ms |"
+        for one in starts
+    ]
+    lines += ["", "| server | CPU a hit: median (least - most), rounds |", "|---|---:|"]
+    for name in (few, many):
+        found = spread([one.cpu_us for one in rounds if one.server == name and not one.faults])
+        said = (
+            "none" if found is None else f"{found.median:.2f} us ({found.least:.2f} - {found.most:.2f}), {found.rounds}"
+        )
+        lines.append(f"| {name} | {said} |")
+    return "\n".join(
+        [*lines, "", "| bar | at most | found | |", "|---|---:|---:|---|", *_bars(starts, rounds, few, many)]
+    )
+
+
+def _bars(starts: Sequence[Loaded], rounds: Sequence[Round], few: str, many: str) -> list[str]:
+    most = max(one.keys for one in starts)
+    small = [one for one in starts if one.keys != most]
+    large = [one for one in starts if one.keys == most]
+    # From outside a load's beginning cannot be seen; a worker with few keys stands as soon as it answers.
+    load_seconds = max(one.standing_seconds for one in large) - min(one.standing_seconds for one in small)
+    found = ratio(rounds, many, few)
+    rows = [
+        (f"RSS of a worker with {most:,} keys", RSS_MB_MAX, max(one.peak_mb for one in large), "MB"),
+        ("map stands, later than with few keys", LOAD_SECONDS_MAX, load_seconds, "s"),
+        ("p99 of answers while it loads", P99_MS_MAX, max(one.p99_ms for one in large), "ms"),
+        ("CPU a hit, many keys / few (median of rounds)", RATIO_MAX, found.median if found else None, ""),
+    ]
+    return [
+        f"| {title} | {bar:g} {unit} | {'-' if value is None else f'{value:.2f} {unit}'} "
+        f"| {'not measured' if value is None else 'PASS' if value <= bar else 'MISS'} |"
+        for title, bar, value, unit in rows
+    ]
+
+
+def options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m loadtest.bench.keys", description="What a million write keys cost a collector worker."
+    )
+    add = parser.add_argument
+    add("--few", type=int, default=500, help="write keys to compare with (500)")
+    add("--many", type=int, default=1_000_000, help="write keys (1,000,000)")
+    add(
+        "--starts",
+        type=int,
+        default=3,
+        choices=range(1, 100),
+        metavar="N",
+        help="starts of each, for memory and loading (3)",
+    )
+    add("--rounds", type=int, default=5, help="interleaved rounds of CPU a hit; 0 leaves them out (5)")
+    add("--seconds", type=int, default=3, help="measured seconds of a round (3)")
+    add("--connections", type=int, default=64, help="connections at a time (64)")
+    add("--ledgers", type=Path, default=LEDGERS, metavar="DIR", help=f"ledgers, kept for later ({LEDGERS})")
+    add("--to", type=Path, default=FOLDER, metavar="DIR", help=f"where keys.md is written ({FOLDER})")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print, write down."""
+    chosen = options(arguments)
+    if not installed():
+        print("bench: wrk is not installed (Debian: apt-get install wrk)", file=sys.stderr)
+        return 1
+    cores = Cores.of_this_machine()
+    both = [ManyAccounts(chosen.few, chosen.ledgers), ManyAccounts(chosen.many, chosen.ledgers)]
+    servers = [Pixelgate(one, "process", f"{one.count:,} keys") for one in both]
+    for server in servers:
+        server.prepare(chosen.ledgers, cores)
+    chosen.ledgers.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(
+        prefix="keys-", dir=chosen.ledgers
+    ) as name:  # beside the ledgers: files are linked
+        work = Path(name)
+        starts = []
+        for _ in range(chosen.starts):
+            for one in both:
+                starts.append(load(one, cores, work))
+                print(starts[-1], flush=True)
+        rounds = []
+        plan = Plan(chosen.rounds, chosen.seconds, 1, chosen.connections, 1)
+        for played in play(servers, [MANY_BROWSERS], plan, cores, work):
+            print(tell(played), flush=True)
+            rounds.append(played)
+        machine = describe(cores, work)
+    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    facts = "\n".join(f"- {what}: {value}" for what, value in machine.items())
+    text = f"# What write keys cost a worker\n\nMeasured {at}.\n\n{facts}\n\n"
+    text += table(starts, rounds, servers[0].name, servers[1].name) + "\n"
+    chosen.to.mkdir(parents=True, exist_ok=True)
+    (chosen.to / "keys.md").write_text(text)
+    print(f"\n{text}\nwritten: {chosen.to / 'keys.md'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,153 @@
+"""The main job over several hosts: the same page, flips and numbers as on one machine, on real engines; then with Redis
+and Kafka killed and brought back in the middle of it."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.browser.shop import fire, must_be_real, needs_chromium
+from tests.processes import ROOT
+from tests.scaled_out import Engines, Site
+from tests.servers import KafkaCluster, PostgresServer, RedisServer
+
+pytestmark = [pytest.mark.timeout(900), needs_chromium]
+
+SETTLED = ("--settled", "90")
+READER = ROOT / "docs" / "read_events.py"
+
+
+@pytest.fixture
+def engines(tmp_path):
+    """Of this test's own: it kills them."""
+    engines = Engines(
+        RedisServer(tmp_path / "redis"),
+        KafkaCluster(tmp_path / "kafka"),
+        PostgresServer(tmp_path / "postgres"),
+        tmp_path,
+    )
+    try:
+        engines.start()
+        yield engines
+    finally:
+        engines.stop()
+
+
+@pytest.fixture
+def pixelgate(tmp_path, engines):
+    return Site(tmp_path, engines)
+
+
+class Visitors:
+    """Each visit is half at one host's collector, half at the other's."""
+
+    def __init__(self, chromium, site, pixelgate, write_key):
+        self.chromium, self.site, self.pixelgate, self.write_key = chromium, site, pixelgate, write_key
+        self.fetched = set()
+
+    def fire(self, event, count):
+        for port in self.pixelgate.ports:
+            seen = fire(self.chromium, self.site, port, self.write_key, event, count // len(self.pixelgate.ports))
+            assert (seen["loaded"], seen["failed"]) == (count // len(self.pixelgate.ports), 0)
+            self.fetched.add(seen["fetched"])
+
+
+@pytest.fixture
+def visitors(chromium, site, pixelgate):
+    with pixelgate.running():
+        made = pixelgate.json("account", "create", "--id", "shop", "--rulebook", "default")
+        yield Visitors(chromium, site, pixelgate, made["write_key"])
+
+
+def test_the_same_story_with_the_same_numbers_on_two_hosts_and_four_engines(visitors, pixelgate, engines, site):
+    """I1, I2, I9, I10, I11."""
+    visitors.fire("accepted", 1000)
+    report = pixelgate.json("report", "shop", "--as", "account", *SETTLED)
+    assert report["events"] == {"visible": 1000}
+    assert {row["name"]: row["events"] for row in report["by_name"]} == {"accepted": 1000}
+
+    flipped = pixelgate.json("account", "do", "shop", "pause")
+    assert (flipped["enforced"], flipped["workers"]) == (True, 2)
+    visitors.fire("hidden", 500)
+    pixelgate.cli("report", "shop", "--as", "account", *SETTLED, code=1)
+    assert seen(pixelgate) == {"visible": 1000, "hidden": 500, "unverified": 0}
+
+    pixelgate.json("account", "do", "shop", "resume")
+    assert pixelgate.json("report", "shop", "--as", "account", *SETTLED)["events"] == {"visible": 1500}
+
+    pixelgate.json("account", "do", "shop", "cancel")
+    visitors.fire("dropped-without-a-trace", 500)
+    assert len(visitors.fetched) == 1
+    assert seen(pixelgate) == {"visible": 1500, "hidden": 0, "unverified": 0}
+    for host in (*pixelgate.hosts, pixelgate.center, engines.folder / "clickhouse", engines.folder / "kafka"):
+        assert b"dropped-without-a-trace" not in contents(host)
+
+    exported = pixelgate.folder / "events.ndjson"
+    assert pixelgate.json("export", "shop", "--to", str(exported))["events"] == 1500
+    must_be_real([json.loads(line) for line in exported.read_text().split("\n") if line], site)
+    must_read(engines, {"accepted": 1000})
+    assert pixelgate.json("verify")["ok"]
+
+
+def test_the_same_numbers_once_settled_when_redis_and_kafka_die_and_come_back(visitors, pixelgate, engines):
+    """I5, I10, DESIGN 6: an outage neither leaks nor loses. Redis comes back empty."""
+    visitors.fire("accepted", 500)
+    kill(engines)
+    visitors.fire("accepted", 500)
+    flipped = pixelgate.json("account", "do", "shop", "pause")
+    assert flipped["enforced"]
+    visitors.fire("hidden", 250)
+    revive(engines)
+    assert seen(pixelgate) == {"visible": 1000, "hidden": 250, "unverified": 0}
+    visitors.fire("hidden", 250)
+    assert seen(pixelgate) == {"visible": 1000, "hidden": 500, "unverified": 0}
+
+    pixelgate.json("account", "do", "shop", "resume")
+    assert pixelgate.json("report", "shop", "--as", "account", *SETTLED)["events"] == {"visible": 1500}
+    pixelgate.json("account", "do", "shop", "cancel")
+    visitors.fire("dropped-without-a-trace", 250)
+    kill(engines)
+    visitors.fire("dropped-without-a-trace", 250)
+    revive(engines)
+    assert seen(pixelgate) == {"visible": 1500, "hidden": 0, "unverified": 0}
+    assert len(visitors.fetched) == 1
+    must_read(engines, {"accepted": 1000})
+    assert pixelgate.json("verify")["ok"]
+
+
+def seen(pixelgate):
+    return pixelgate.json("report", "shop", "--as", "operator", *SETTLED)["events"]
+
+
+def kill(engines):
+    engines.redis.kill()
+    for broker in engines.kafka.brokers:
+        broker.kill()
+
+
+def revive(engines):
+    engines.redis.start()
+    engines.kafka.start()
+
+
+def must_read(engines, expected, seconds=60):
+    """A reader that knows nothing of ours sees accepted events alone, each once, and all of them."""
+    until = time.monotonic() + seconds
+    while True:
+        command = [sys.executable, READER, engines.kafka.bootstrap, "--until-idle", "2"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+        names = {}
+        for line in done.stdout.splitlines():
+            name = json.loads(line)["name"]
+            names[name] = names.get(name, 0) + 1
+        assert set(names) <= set(expected), names
+        if names == expected:
+            return
+        assert time.monotonic() < until, names
+
+
+def contents(folder):
+    """Every byte of every file below."""
+    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
