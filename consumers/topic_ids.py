@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from io import BytesIO
 from typing import Any, Final
 
-from aiokafka.client import AIOKafkaClient  # type: ignore[import-untyped]
-from aiokafka.errors import IncompatibleBrokerVersion  # type: ignore[import-untyped]
-from aiokafka.protocol.api import Request, RequestStruct, Response  # type: ignore[import-untyped]
-from aiokafka.protocol.types import (  # type: ignore[import-untyped]
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import IncompatibleBrokerVersion
+from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.types import (
     AbstractType,
     Array,
     Boolean,
