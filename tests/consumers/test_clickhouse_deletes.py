@@ -9,13 +9,19 @@ from consumers.warehouse.protocol import Ruling, Settled
 from tests.consumers.events import ACCEPT, DROP, SECOND, T0, event, part
 from tests.eventually import eventually
 
-LIFETIME_SECONDS = 1  # of what a mutation replaced; the table's own is a minute
+SOON = "old_parts_lifetime = 1, cleanup_delay_period = 1, cleanup_delay_period_random_add = 0, max_cleanup_delay_period = 1"
+"""The table's own are a minute each."""
 
 
 @pytest.fixture
 def warehouse(clickhouse_url):
     warehouse = ClickHouseWarehouse.open(clickhouse_url)
-    warehouse._client.ask(f"ALTER TABLE unverified MODIFY SETTING old_parts_lifetime = {LIFETIME_SECONDS}")
+    for statement in (
+        f"ALTER TABLE unverified MODIFY SETTING {SOON}",
+        "DETACH TABLE unverified",
+        "ATTACH TABLE unverified",
+    ):
+        warehouse._client.ask(statement)  # its cleaner is under way with the old settings otherwise
     yield warehouse
     warehouse.close()
 
@@ -46,12 +52,9 @@ def keep_two(warehouse, marker):
 
 
 def await_old_parts_gone(warehouse):
-    """Until no file of a replaced part is left. The engine's cleaner sleeps on an idle table: it is woken."""
-    statements = (
-        "SYSTEM START MERGES unverified",
-        "SELECT count() FROM system.parts WHERE database = currentDatabase() AND table = 'unverified' AND NOT active",
-    )
-    eventually(lambda: [warehouse._client.ask(statement) for statement in statements][-1] == 0, 60)
+    """Until no file of a replaced part is left."""
+    replaced = "database = currentDatabase() AND table = 'unverified' AND NOT active"
+    eventually(lambda: warehouse._client.ask(f"SELECT count() FROM system.parts WHERE {replaced}") == 0, 90)
 
 
 def test_the_bytes_of_what_was_settled_away_are_in_no_file(clickhouse_engine, warehouse, marker):
