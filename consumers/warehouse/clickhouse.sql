@@ -19,7 +19,7 @@
 -- write key, as it is settled. Partitions: a month of events, an hour of unverified ones: a mutation writes anew
 -- whole parts, and what an outage left is settled oldest first. Retention: none, events stay until their account goes.
 -- An operator who wants one sets it on the table, and nothing here undoes it:
---     ALTER TABLE events MODIFY TTL toDateTime(received_at) + INTERVAL 13 MONTH SETTINGS ttl_only_drop_parts = 1
+--     ALTER TABLE events MODIFY TTL toDateTime(received_at) + INTERVAL 13 MONTH
 -- (`verify` then counts fewer events than the journals had.) The ids in `gone` and `again` must outlive what may be sent
 -- again.
 --

@@ -9,7 +9,10 @@ from consumers.warehouse.protocol import Ruling, Settled
 from tests.consumers.events import ACCEPT, DROP, SECOND, T0, event, part
 from tests.eventually import eventually
 
-SOON = "old_parts_lifetime = 1, cleanup_delay_period = 1, cleanup_delay_period_random_add = 0, max_cleanup_delay_period = 1"
+SOON = (
+    "old_parts_lifetime = 1, cleanup_delay_period = 1, "
+    "cleanup_delay_period_random_add = 0, max_cleanup_delay_period = 1"
+)
 """The table's own are a minute each."""
 
 
