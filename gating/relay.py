@@ -9,7 +9,7 @@ It grants no lease and answers no report: that is the leader's, which is told of
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +21,7 @@ from redis.exceptions import RedisError
 from gating.accounts_topic import AccountsTopic
 from gating.backoff import Backoff
 from gating.errors import PixelgateError
+from gating.feed import StatusChange
 from gating.ledger import CHANGE, Head, Ledger, OutboxRow
 from gating.ledger.tables import OWED_MAX
 from gating.rebuild import Awaits, Rebuild, reason_to_rebuild
@@ -100,12 +101,21 @@ class Relay:
         self._epoch = ""
         self._relayed = 0
         self._head = 0  # the ledger's, as last read
-        self._must_look, self._must_compare = True, True
+        self._must_look, self._must_compare, self._must_read = True, True, True
+        self._fresh: list[StatusChange] = []
         self._rebuilding = Rebuild(ledger, leader, in_turn=in_turn, read=self._read)
         self._trouble: str | None = None
 
-    def wake(self) -> None:
-        """A change was committed: look at the outbox now."""
+    def wake(self, changes: Sequence[StatusChange] = ()) -> None:
+        """Something was committed: carry it now.
+
+        changes: what this very process has just committed, where it can say so. They are sent as they are if they
+        follow on what Redis has, which spares two queries and two changes of thread; else the outbox is read.
+        """
+        if changes and len(self._fresh) + len(changes) <= BATCH_CHANGES:
+            self._fresh += changes
+        else:
+            self._must_read = True
         self._due.set()
         if self._topic is not None:
             self._topic.wake()
@@ -156,8 +166,12 @@ class Relay:
             self._term, self._must_look, self._must_compare = self._leader.term, True, True
         script = await self._connected()
         try:
+            fresh, self._fresh = self._fresh, []
             if self._must_look:
                 await self._look(script)
+            elif not self._must_read and await self._send_fresh(script, fresh):
+                return
+            self._must_read = False
             while await self._send(script):
                 pass
         except RebuildNeeded as need:
@@ -204,9 +218,29 @@ class Relay:
             raise RebuildNeeded(f"the changes after version {self._relayed} are not in the outbox any more")
         if self._leader.term != self._term:
             return False
+        await self._hand_over(script, rows)
+        return len(rows) == BATCH_CHANGES
+
+    async def _send_fresh(self, script: RelayScript, fresh: list[StatusChange]) -> bool:
+        """What was just committed here; False where that is not all, or not what comes next: the outbox tells."""
+        rows = [
+            OutboxRow(one.version * OWED_MAX, one.version, one.account, one.at_us, CHANGE, one.encode())
+            for one in fresh
+            if one.version > self._relayed
+        ]
+        if following(rows, self._relayed) != rows or (self._leader.term, self._leader.epoch) != (
+            self._term,
+            self._epoch,
+        ):
+            return False
+        if rows:
+            self._head = max(self._head, rows[-1].version)
+            await self._hand_over(script, rows)
+        return True
+
+    async def _hand_over(self, script: RelayScript, rows: list[OutboxRow]) -> None:
         self._leader.advance(rows[-1].version)
         self._relayed = await script.changes(self._epoch, self._term, rows)
-        return len(rows) == BATCH_CHANGES
 
     def _owed(self) -> tuple[Head, list[OutboxRow]]:
         # The head first: what it names is in the outbox, unless it was forgotten.

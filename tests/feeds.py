@@ -108,7 +108,7 @@ class RedisHouse:
 
     def announce(self, *changes):
         self.leader.advance(changes[-1].version)
-        self.relay.wake()
+        self.relay.wake(changes)
 
     async def settled(self):
         """Redis stands at the ledger's head, in its epoch."""

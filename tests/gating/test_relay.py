@@ -15,6 +15,7 @@ from gating.ledger import CHANGE, Head, Ledger, OutboxRow, sqlite_url
 from gating.rebuild import PAGE_ACCOUNTS, reason_to_rebuild
 from gating.redis_client import open_redis
 from gating.redis_line import Line
+from gating.relay import BATCH_CHANGES
 from gating.relay_script import Outpaced, RebuildNeeded, RelayScript, Standing
 from tests.eventually import aeventually
 from tests.feeds import RedisHouse
@@ -165,6 +166,55 @@ async def test_the_stream_is_trimmed_by_length(script, server):
     for n in range(1, 1001, 200):
         await script.changes("e", 1, rows(*range(n, n + 200)))
     assert server.xlen(redis_keys.stream_of("e")) <= 200  # Redis drops whole nodes of a hundred
+
+
+async def test_what_was_just_committed_is_carried_without_reading_the_outbox(house, server, ledger, monkeypatch):
+    house.announce(house.desk.open("shop"))
+    await house.settled()
+    monkeypatch.setattr("gating.relay.POLL_SECONDS", 600)
+    await aeventually(lambda: house.relay._woken and not house.relay._must_look and not house.relay._must_read)
+    read = []
+    owed = house.relay._owed
+    monkeypatch.setattr(house.relay, "_owed", lambda: read.append(1) or owed())
+    house.announce(house.desk.do("pause"), house.desk.do("resume"))
+    await house.settled()
+    assert not read
+    assert in_redis(server)[:3] == in_ledger(ledger)
+
+
+async def test_a_change_told_of_that_is_not_the_next_one_waits_for_those_before_it(house, server, ledger):
+    """Another service committed in between."""
+    house.announce(house.desk.open("shop"))
+    await house.settled()
+    house.desk.do("pause")
+    house.announce(house.desk.do("resume"))
+    await house.settled()
+    assert in_redis(server)[:3] == in_ledger(ledger)
+    assert in_redis(server)[3] == [2, 3]
+
+
+async def test_more_news_than_a_batch_comes_from_the_outbox(house, server, ledger):
+    house.announce(house.desk.open("shop"))
+    await house.settled()
+    for _ in range(BATCH_CHANGES):
+        house.announce(house.desk.do("pause"))
+        house.announce(house.desk.do("resume"))
+    await house.settled()
+    assert in_redis(server)[:3] == in_ledger(ledger)
+    assert in_redis(server)[3] == list(range(2, 2 * BATCH_CHANGES + 2))
+
+
+async def test_the_lag_shows_while_redis_is_away(house, server):
+    house.announce(house.desk.open("shop"))
+    await house.settled()
+    server.execute_command("CLIENT", "PAUSE", 60_000, "WRITE")
+    try:
+        house.announce(house.desk.do("pause"), house.desk.do("resume"))
+        await aeventually(lambda: house.relay.status().lag == 2 and house.relay.status().trouble)
+    finally:
+        server.execute_command("CLIENT", "UNPAUSE")
+    await house.settled()
+    await aeventually(lambda: (house.relay.status().lag, house.relay.status().trouble) == (0, None))
 
 
 # ---- when to rebuild -------------------------------------------------------------------------------------------------
@@ -370,6 +420,7 @@ async def test_a_rebuild_that_is_killed_is_begun_anew_and_ends_whole(ledger, red
     assert ledger.head().epoch != before  # it had begun
     async with RedisHouse(ledger, redis_url) as house:
         await house.settled()
+        await aeventually(lambda: house.relay.status().lag == 0 and house.relay.status().relayed == accounts)
         assert house.relay.status().rebuilds == (0 if (when, step) == ("after", FINISH) else 1)
     assert in_redis(server)[:3] == in_ledger(ledger)
     assert len(in_redis(server)[2]) == accounts

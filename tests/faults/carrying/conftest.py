@@ -1,4 +1,4 @@
-"""These run on uvloop, as workers do: a connection that breaks shows otherwise there. The contract suite is asyncio's."""
+"""These run on uvloop, as workers do: a connection that breaks shows otherwise there."""
 
 import uvloop
 
