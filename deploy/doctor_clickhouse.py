@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from consumers.errors import ConsumerError
 from consumers.warehouse.clickhouse_client import ClickHouseClient, place_of
-from deploy.doctor import FAIL, OK, WARN, Check
+from deploy.check import FAIL, OK, WARN, Check
 
 NAME: Final = "clickhouse"
 SKEW_SECONDS_MAX: Final = 1.0
@@ -82,7 +82,9 @@ def doubtful(client: ClickHouseClient) -> Check | None:
     """Settings of the server that would hurt; ours ride on each statement and are not looked at."""
     most = int(ask(client, "SELECT value FROM system.merge_tree_settings WHERE name = 'parts_to_throw_insert'"))
     if most < LAST_PARTS_MIN:
-        advice = f"raise it to {LAST_PARTS_MIN} or more: with fewer, a burst of batches is refused until merges are done"
+        advice = (
+            f"raise it to {LAST_PARTS_MIN} or more: with fewer, a burst of batches is refused until merges are done"
+        )
         return Check(NAME, WARN, f"parts_to_throw_insert is {most}", advice)
     if int(ask(client, "SELECT count() FROM system.settings WHERE name = 'readonly' AND value != '0'")):
         return Check(NAME, FAIL, "the user's profile is readonly", "give the user a profile without readonly")
@@ -93,5 +95,3 @@ def ask(client: ClickHouseClient, statement: str) -> Any:
     """Carry out a statement of the doctor's own. Raises WarehouseFailed."""
     with client.failing("being examined"):
         return client.ask(statement)
-
-

@@ -7,6 +7,7 @@ It grants no lease and answers no report: that is the leader's, which is told of
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -143,6 +144,8 @@ class Relay:
             except (RedisError, PixelgateError, RebuildNeeded, Outpaced) as error:
                 await self._hang_up()
                 self._tell(str(error))
+                with contextlib.suppress(PixelgateError):
+                    self._head = (await self._read(self._ledger.head)).version  # so that the lag can be seen to grow
                 await asyncio.sleep(self._backoff.next_seconds())
             else:
                 await self._woken()

@@ -18,7 +18,7 @@ from collector.journal.spool import Spool, journal_ends
 from collector.publisher.book import Account, read_book, write_book
 from collector.publisher.dead_letters import DIRECTORY, DeadLetters, Letter
 from collector.publisher.lanes import BATCH_BYTES_MAX, Batch, Lane
-from collector.publisher.messages import messages_of
+from collector.publisher.messages import Refinery
 from collector.publisher.partitions import partitions_of
 from collector.publisher.progress import Progress
 from collector.publisher.record_batch import HEADER_BYTES, RECORD_BYTES_MAX, Compression, Message
@@ -43,7 +43,8 @@ class Intake:
         self.lanes: dict[Place, Lane] = {}
         self.partitions: dict[str, int] = {}
         self.spool = Spool(data.journals, data.quarantine)
-        self._data, self._topics, self._addresses, self._compression = data, topics, addresses, compression
+        self._data, self._topics, self._compression = data, topics, compression
+        self._refinery = Refinery(addresses)
         self._book = read_book(data.root)
         self._letters = DeadLetters(data.root / DIRECTORY)
         self._progress: dict[str, Progress] = {}
@@ -212,7 +213,7 @@ class Intake:
             return 0
         if batch.records:
             again = self._book.again.get(journal, 0)
-            share = messages_of(batch.records, journal, self._addresses, again)
+            share = self._refinery.share(batch.records, journal, again)
             now = time.monotonic()
             self._route(journal, progress, self._topics.events, share.events, now)
             self._route(journal, progress, self._topics.hidden, share.hidden, now)
