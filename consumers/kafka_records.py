@@ -143,6 +143,7 @@ class Gathered:
         return self._parts.setdefault(journal_stream(topic, partition, journal), ([], []))
 
     def _refuse(self, topic: str, partition: int, record: Record, reason: str) -> None:
+        self.value_bytes += len(record.value or b"") + len(record.key or b"")
         self.poison.append(
             Poison(
                 topic,
