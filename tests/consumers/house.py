@@ -24,7 +24,8 @@ def now_us() -> int:
 class House:
     """One data directory and what a test does to it."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, clickhouse_url: str | None = None) -> None:
+        self.clickhouse_url = clickhouse_url
         self.data = DataDirectory.open(root)
         self.ledger = Ledger.open(sqlite_url(self.data.ledger))
         self.policy = load_rulebook("default")
@@ -68,7 +69,7 @@ class House:
         return (journal or self.journal).append(at_us, records, len(records))
 
     def service(self) -> Service:
-        return Service(self.data, Addresses())
+        return Service(self.data, Addresses(), self.clickhouse_url)
 
     def lapse(self, account: str, at_us: int) -> None:
         """Record every deadline that has come by `at_us`."""
