@@ -184,8 +184,11 @@ def journalled(directory: DataDirectory) -> Check:
     dead = [journal for journal in found if not journal.live]
     size = sum(path.stat().st_size for journal in found for path in journal.path.glob("*.segment"))
     words = f"{len(found) - len(dead)} live, {len(dead)} left to be taken over, {bytes_of(size)}"
-    if dead and not directory.is_held("consumer"):
-        return Check("journals", WARN, words, "start `pixelgate run` or `pixelgate consumer materialise`")
+    taker, start = ("publisher", "pixelgate publisher") if load(GatingSettings).kafka_bootstrap else (
+        "consumer", "pixelgate consumer materialise"
+    )  # fmt: skip
+    if dead and not directory.is_held(taker):
+        return Check("journals", WARN, words, f"start `pixelgate run` or `{start}`")
     return Check("journals", OK, words)
 
 

@@ -78,7 +78,7 @@ class Story:
 def living(request, tmp_path):
     """One house and one service for all examples, each of which has an account of its own; either warehouse."""
     url = request.getfixturevalue("clickhouse_url") if request.param == "clickhouse" else None
-    house = House(tmp_path / "data", url)
+    house = House(tmp_path / "data", clickhouse_url=url)
     with asyncio.Runner() as runner:
         service = runner.run(_opened(house))
         yield house, service, runner
