@@ -11,7 +11,7 @@ service's, nobody else has granted a lease that the fence does not know.
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final, TypeVar
@@ -64,7 +64,8 @@ class SharedLead:
         self._noted = 0
         self._happened = asyncio.Event()  # something that who waits for a flip wants to look at
         self._moved = asyncio.Event()  # a report came: more may be enforced, and so to be noted
-        self.on_news: Callable[[], None] = lambda: None  # the relay's `wake`: there may be something to carry
+        self.on_news: Callable[[Sequence[StatusChange]], None] = lambda _: None
+        """The relay's `wake`: told what was just committed here, or of nothing in particular."""
 
     # ---- lead.Lead ------------------------------------------------------------------------------------------------
 
@@ -84,7 +85,7 @@ class SharedLead:
         """They were committed here; the leader's relay carries them, wherever it is."""
         for change in changes:
             self.advance(change.version)
-        self.on_news()
+        self.on_news(changes)
 
     def advance(self, version: int) -> None:
         self._head = max(self._head, version)
@@ -198,7 +199,7 @@ class SharedLead:
             self._noted = 0
         else:
             self.advance(head.version)
-        self.on_news()
+        self.on_news(())
 
     def _take_over(self, head: Head) -> None:
         # Read after the term was taken: no lease of this term is granted for less. Whoever holds one of an earlier

@@ -95,7 +95,7 @@ class Sharing:
         """Pass on what other services did to the ledger."""
         async for channel in wakeups:
             if channel is Channel.CHANGES:
-                self.lead.on_news()
+                self.lead.on_news(())
             else:
                 self.lead.noticed()
 
