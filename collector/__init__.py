@@ -12,6 +12,7 @@ journal/                where a kept hit lies before it is answered
 trackers/, refine       a journalled record -> event, by the family of its request
 addresses, event        proxies and what is kept of an address; the wire format
 publisher/              carries the journals to Kafka
+topics                  the names of Kafka's topics
 publishers              what publishers and consumers say to each other on pixel.publishers
 worker, metrics         one process: its socket, its journal, its counters
 totals                  the counters of workers that are gone

@@ -58,12 +58,17 @@ def track(event: Event, request: Request, _addresses: Addresses) -> None:
 
 
 def describe_client(event: Event, request: Request, _addresses: Addresses) -> None:
-    """What the browser says of itself. Of Accept-Language the first, which browsers send as the preferred one."""
+    """What the browser says of itself."""
     event.user_agent = request.header_text(b"user-agent")
     languages = request.header_text(b"accept-language")
     if languages:
-        language = languages.partition(",")[0].partition(";")[0].strip()
-        event.language = language if language not in ("", "*") else None
+        event.language = language_of(languages)
+
+
+def language_of(languages: str) -> str | None:
+    """Of Accept-Language the first, which browsers send as the preferred one; None where it names none."""
+    language = languages.partition(",")[0].partition(";")[0].strip()
+    return language if language not in ("", "*") else None
 
 
 def anonymise(event: Event, request: Request, addresses: Addresses) -> None:

@@ -1,11 +1,20 @@
 """Consumers: materialise kept hits, settle the unverified, answer what an account or an operator may know of them.
 
 source, journal_source   where events come from: batches and positions
+kafka_source             the same out of Kafka, with
+  kafka_member           the client in its group
+  kafka_records          what came, sorted; what is no event
+  kafka_places           where reading goes on, by the warehouse
+  topic_ids, asking      which incarnation of a topic; how far publishers have come
+  kafka_clients          how every client of ours is let go of
+  dead_letters           records that are no events
+announcer                what settled as accepted, written to pixel.events
 loop                     read a batch, handle it, commit; the only loop
 materialise, settle      a batch into the warehouse once; unverified events by the ledger's history
-warehouse/               the protocol, DuckDB, its named queries
+warehouse/               the protocol, DuckDB and ClickHouse, their named queries
 accounts, moments        what a reader may see now; periods
-reports, export, tail    what is shown (I11)
+reports, export          what is shown (I11)
+tail, kafka_tail         live events, out of the journals or out of Kafka; tailing says which
 service                  all verbs on one data directory
 config, errors           what is set, what can go wrong
 exposition               what it has done and owes, as metrics

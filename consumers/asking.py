@@ -12,8 +12,8 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition  # type: ignore[import-untyped]
+from aiokafka.errors import KafkaError  # type: ignore[import-untyped]
 
 from collector.event import time_text
 from collector.publishers import TOPIC_PUBLISHERS, Announcement, Answer, Ask, Farewell, Place, decode

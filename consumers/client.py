@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # what reads the files by itself is loaded where nobody can b
     from consumers.accounts import Accounts
     from consumers.config import ConsumerSettings
     from consumers.service import Service
-    from consumers.tail import Tail
+    from consumers.tail import Following
 
 START_SECONDS: Final = 10.0
 """How long a consumer that holds its role but does not listen yet (it opens a large warehouse) is waited for."""
@@ -115,7 +115,8 @@ class ConsumerClient:
         Raises NotFound, AccessDenied at once; AccessDenied later too, when an account loses its access.
         """
         from consumers.accounts import Accounts
-        from consumers.tail import Filter, Tail
+        from consumers.tail import Filter
+        from consumers.tailing import open_tail
         from gating.clock import Clock
         from gating.ledger import Ledger, ledger_url
 
@@ -123,7 +124,7 @@ class ConsumerClient:
         settings = self._read_settings()
         url = ledger_url(self._data, settings.database_url)
         accounts = Accounts(lambda: Ledger.open_reading(url), clock.now_us)
-        tail = Tail(self._data.journals, settings.addresses(), Filter(account, verdict, audience), accounts.view)
+        tail = open_tail(self._data, settings, Filter(account, verdict, audience), accounts.view)
         return _followed(tail, accounts)
 
     def _read_settings(self) -> "ConsumerSettings":
@@ -165,7 +166,7 @@ class ConsumerClient:
         return asyncio.run(answered())
 
 
-def _followed(tail: "Tail", accounts: "Accounts") -> Iterator[dict[str, Any]]:
+def _followed(tail: "Following", accounts: "Accounts") -> Iterator[dict[str, Any]]:
     from consumers.tail import POLL_SECONDS
 
     try:

@@ -69,9 +69,7 @@ class ServerTooOld(ConsumerError):
     code = "server_too_old"
 
     def __init__(self, place: str, found: str, needed: str) -> None:
-        super().__init__(
-            f"ClickHouse at {place} is of version {found}, this release needs {needed} or newer: upgrade it"
-        )
+        super().__init__(f"ClickHouse at {place} is of version {found}, this release needs {needed} or newer")
 
 
 class SourceFailed(ConsumerError):

@@ -4,8 +4,8 @@ import asyncio
 import contextlib
 from typing import Final
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer  # type: ignore[import-untyped]
+from aiokafka.errors import KafkaError  # type: ignore[import-untyped]
 
 CLOSE_SECONDS: Final = 5.0
 """aiokafka 0.14 may wait for a broker that is gone, as long as a request may take (40 s)."""

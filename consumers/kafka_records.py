@@ -143,6 +143,7 @@ class Gathered:
         return self._parts.setdefault(journal_stream(topic, partition, journal), ([], []))
 
     def _refuse(self, topic: str, partition: int, record: Record, reason: str) -> None:
+        self.value_bytes += len(record.value or b"") + len(record.key or b"")
         self.poison.append(
             Poison(
                 topic,
@@ -158,7 +159,8 @@ class Gathered:
 
     def parts(self, place_streams: Mapping[tuple[str, int], str]) -> tuple[Part, ...]:
         """The events by stream, then the partitions' next offsets as parts without events."""
-        parts = [Part(stream, sequences[-1], events, sequences) for stream, (sequences, events) in self._parts.items()]
+        streams = self._parts.items()
+        parts = [Part(stream, sequences[-1], events, sequences) for stream, (sequences, events) in streams if sequences]
         parts += [Part(place_streams[place], offset, (), ()) for place, offset in self.next_offsets.items()]
         return tuple(parts)
 

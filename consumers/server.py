@@ -25,7 +25,7 @@ from consumers.errors import QuestionInvalid
 from consumers.export import CHUNK_BYTES, EVENTS_HEADER, MEDIA_TYPES, Format
 from consumers.moments import period_of
 from consumers.service import SPOOL_PREFIX, Service
-from consumers.tail import POLL_SECONDS, Filter, Tail
+from consumers.tail import POLL_SECONDS, Filter, Following
 from consumers.warehouse.protocol import Audience
 from gating.errors import PixelgateError
 from gating.status import Verdict
@@ -130,7 +130,7 @@ class Routes:
         self._tails += 1
         return StreamingResponse(self._lines(tail), media_type="application/x-ndjson")
 
-    async def _lines(self, tail: Tail) -> AsyncIterator[bytes]:
+    async def _lines(self, tail: Following) -> AsyncIterator[bytes]:
         try:
             while True:
                 for event in await asyncio.to_thread(tail.poll):

@@ -11,30 +11,31 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from collector.errors import TotalDamaged
 from collector.topics import Topics
 from collector.totals import fold
 from consumers.accounts import Accounts
-from consumers.announcer import Announcer
 from consumers.config import ConsumerSettings
-from consumers.dead_letters import DeadLetters
 from consumers.errors import QuestionInvalid, WarehouseFailed
 from consumers.export import Exported, Format, export_file
 from consumers.journal_source import JournalSource, journal_ends
-from consumers.kafka_source import KafkaSource
 from consumers.loop import Loop
 from consumers.materialise import Materialiser
 from consumers.reports import check_access, report
 from consumers.settle import Settler
 from consumers.source import Source
-from consumers.tail import Filter, Tail
-from consumers.warehouse.duckdb import DuckDBWarehouse
+from consumers.tail import Filter, Following
+from consumers.tailing import open_tail
+from consumers.warehouse.place import open_warehouse
 from consumers.warehouse.protocol import Audience, Period, WarehouseReader
 from gating.clock import Clock
 from gating.datadir import DataDirectory
 from gating.ledger import Ledger, ledger_url
+
+if TYPE_CHECKING:
+    from consumers.announcer import Announcer
 
 READERS_MAX: Final = 2
 """Reports and exports at once; more wait their turn, so that questions never outnumber the machine's cores."""
@@ -49,9 +50,10 @@ class Service:
     """Open on one data directory, whose role `consumer` the caller holds."""
 
     def __init__(self, data: DataDirectory, settings: ConsumerSettings, topics: Topics | None = None) -> None:
-        """Raises WarehouseFailed, WarehouseUnknown, QuestionInvalid."""
+        """Raises as `open_warehouse` does, and QuestionInvalid."""
         self.data = data
         self.kafka = settings.kafka_bootstrap
+        self._settings = settings
         self._topics = topics or Topics()
         for spool in data.root.glob(f"{SPOOL_PREFIX}*"):  # of exports that a kill broke off
             shutil.rmtree(spool, ignore_errors=True)
@@ -60,26 +62,34 @@ class Service:
         # Read, never made: an empty ledger in a missing one's place would know no key, and settle every hit away.
         url = ledger_url(data, settings.database_url)
         self.accounts = Accounts(lambda: Ledger.open_reading(url), self.clock.now_us)
-        self.warehouse = DuckDBWarehouse.open(data.warehouse, announces=self.kafka is not None)
+        self.warehouse = open_warehouse(data, settings.clickhouse_url, announces=self.kafka is not None)
         settler = Settler(self.warehouse, self.accounts, self.clock.now_us)
         materialiser = Materialiser(self.warehouse, shared=self.kafka is not None)
         self.loop = Loop(self._source(materialiser), materialiser, settler)
-        self.announcer = (
-            Announcer(self.kafka, self.warehouse, self.loop.on_worker, self.clock.now_us, self._topics)
-            if self.kafka
-            else None
-        )
+        self.announcer = self._announcer()
         self._readers = ThreadPoolExecutor(READERS_MAX, thread_name_prefix="reader")
+
+    # aiokafka is loaded only where it is used: it costs a start 0.2 s.
 
     def _source(self, materialiser: Materialiser) -> Source:
         """What this host reads from: Kafka where it is set, else its own journals."""
         if self.kafka is None:
             return JournalSource(self.data.journals, self.data.quarantine, self._addresses)
+        from consumers.dead_letters import DeadLetters
+        from consumers.kafka_source import KafkaSource
 
         async def highest() -> Mapping[str, int]:
             return await self.loop.on_worker(materialiser.refreshed)
 
         return KafkaSource(self.kafka, highest, DeadLetters(self.data.dead_letters), self._topics)
+
+    def _announcer(self) -> "Announcer | None":
+        """Who writes to `pixel.events` what settles as accepted; nobody where Kafka is not set."""
+        if self.kafka is None:
+            return None
+        from consumers.announcer import Announcer
+
+        return Announcer(self.kafka, self.warehouse, self.loop.on_worker, self.clock.now_us, self._topics)
 
     async def settled(self, seconds: float) -> None:
         """Return once what was answered before the call is in the warehouse and settled. Raises NotSettledInTime."""
@@ -112,9 +122,11 @@ class Service:
         """Raise AccessDenied where the account has no access to its data now."""
         await self._on_reader(lambda: check_access(self.accounts.view(account, audience)))
 
-    async def tail(self, filter_: Filter) -> Tail:
+    async def tail(self, filter_: Filter) -> Following:
         """A tail from now on; the caller polls and closes it."""
-        return await self._on_reader(lambda: Tail(self.data.journals, self._addresses, filter_, self.accounts.view))
+        return await self._on_reader(
+            lambda: open_tail(self.data, self._settings, filter_, self.accounts.view, self._topics)
+        )
 
     async def sums(self) -> dict[str, Any]:
         """What the warehouse holds, journal by journal; for `verify`."""

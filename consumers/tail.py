@@ -1,5 +1,7 @@
 """Tail: events as they are kept, read from the journals beside the consumer, which it neither waits for nor holds up.
 
+The embedded form; `kafka_tail.py` is the other.
+
 Called by the server and the command line, by polls. Read-only: it takes no lock and moves no cursor. What it shows is
 live alone; an account sees what was accepted as it came, while it has access to its data (I11).
 """
@@ -8,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import orjson
 
@@ -45,6 +47,14 @@ class Filter:
         return self.audience is Audience.OPERATOR or (event.verified and event.verdict is Verdict.ACCEPT)
 
 
+class Following(Protocol):
+    """What either form's tail does. Blocking: for threads, or a command line."""
+
+    def poll(self) -> list[dict[str, Any]]: ...
+
+    def close(self) -> None: ...
+
+
 class Tail:
     """One reader's tail, from the moment it is made.
 
@@ -54,8 +64,6 @@ class Tail:
     def __init__(
         self, journals: Path, addresses: Addresses, filter_: Filter, view: Callable[[str, Audience], View]
     ) -> None:
-        if filter_.audience is Audience.ACCOUNT and filter_.account is None:
-            raise ValueError("an account's tail needs its account")
         self._journals = journals
         self._addresses = addresses
         self._filter = filter_
@@ -63,7 +71,7 @@ class Tail:
         self._walks: dict[str, Walk] = {}
         self._polling = threading.Lock()  # a reader that hangs up closes while a poll runs elsewhere
         self._discover(from_end=True)
-        self._check_access()
+        check_reader(filter_, view)
 
     def poll(self) -> list[dict[str, Any]]:
         """Return what was kept since the last poll and is let through, oldest first within a journal.
@@ -72,9 +80,9 @@ class Tail:
         """
         with self._polling:
             self._discover(from_end=False)
-            shown = [_shown(event) for event in self._events() if self._filter.lets(event)]
-        self._check_access()  # after reading: what was kept before a flip is not shown after it
-        return shown
+            found = [shown(event) for event in self._events() if self._filter.lets(event)]
+        check_reader(self._filter, self._view)  # after reading: what was kept before a flip is not shown after it
+        return found
 
     def close(self) -> None:
         """Let go of the files. Idempotent."""
@@ -82,10 +90,6 @@ class Tail:
             for walk in self._walks.values():
                 walk.close()
             self._walks.clear()
-
-    def _check_access(self) -> None:
-        if self._filter.audience is Audience.ACCOUNT and self._filter.account is not None:
-            check_access(self._view(self._filter.account, Audience.ACCOUNT))
 
     def _events(self) -> Iterator[Event]:
         events = 0
@@ -111,7 +115,15 @@ class Tail:
             self._walks[path.name] = walk
 
 
-def _shown(event: Event) -> dict[str, Any]:
+def check_reader(filter_: Filter, view: Callable[[str, Audience], View]) -> None:
+    """Raise AccessDenied where an account follows its own events and has no access to them now."""
+    if filter_.audience is Audience.ACCOUNT:
+        if filter_.account is None:
+            raise ValueError("an account's tail needs its account")
+        check_access(view(filter_.account, Audience.ACCOUNT))
+
+
+def shown(event: Event) -> dict[str, Any]:
     """An event as a tail shows it: the wire's JSON, its key shortened, since tails end up in tickets and chats."""
     fields: dict[str, Any] = orjson.loads(event.encode())
     if len(event.write_key) > KEY_CHARACTERS:

@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from io import BytesIO
 from typing import Any, Final
 
-from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import IncompatibleBrokerVersion
-from aiokafka.protocol.api import Request, RequestStruct, Response
-from aiokafka.protocol.types import (
+from aiokafka.client import AIOKafkaClient  # type: ignore[import-untyped]
+from aiokafka.errors import IncompatibleBrokerVersion  # type: ignore[import-untyped]
+from aiokafka.protocol.api import Request, RequestStruct, Response  # type: ignore[import-untyped]
+from aiokafka.protocol.types import (  # type: ignore[import-untyped]
     AbstractType,
     Array,
     Boolean,
@@ -102,6 +102,12 @@ class _Request(Request[_RequestV10]):  # type: ignore[misc]
     def __init__(self, topics: Iterable[str]) -> None:
         self._topics = list(topics)
 
+    def prepare(self, versions: dict[int, tuple[int, int]]) -> _RequestV10:
+        oldest, newest = versions.get(self.API_KEY, (0, 0))
+        if not oldest <= _RequestV10.API_VERSION <= newest:
+            raise IncompatibleBrokerVersion(f"Metadata version {_RequestV10.API_VERSION} is unknown there")
+        return self.build(_RequestV10)
+
     def build(self, request_struct_class: type[_RequestV10]) -> _RequestV10:
         rows: list[tuple[uuid.UUID, str, dict[int, bytes]]] = [(uuid.UUID(int=0), topic, {}) for topic in self._topics]
         return request_struct_class(rows, False, False, False, {})
@@ -115,6 +121,6 @@ async def topic_ids(client: AIOKafkaClient, node: int, topics: Iterable[str]) ->
     asked = list(topics)
     try:
         response = await client.send(node, _Request(asked))
-    except (IncompatibleBrokerVersion, NotImplementedError):
+    except IncompatibleBrokerVersion:
         return dict.fromkeys(asked, UNKNOWN)
     return {name: topic_id.hex for error, name, topic_id, *_ in response.topics if not error}

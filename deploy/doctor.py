@@ -9,26 +9,23 @@ import resource
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from collector.config import CollectorSettings
 from collector.journal.directory import journals
 from collector.metrics import read_counters
+from consumers.config import ConsumerSettings
+from deploy.check import FAIL, OK, WARN, Check
 from deploy.output import bytes_of
 from deploy.ports import unix_answers
 from deploy.settings import list_settings, load
 from deploy.workers import is_alive
 from gating.clock import boot_ns
-from gating.config import LedgerSettings
+from gating.config import GatingSettings, LedgerSettings
 from gating.datadir import DataDirectory
 from gating.errors import PixelgateError
 from gating.ledger import Ledger, ledger_url
-
-OK: Final = "ok"
-WARN: Final = "warn"
-FAIL: Final = "fail"
 
 DISK_WARN_PERCENT: Final = 85.0  # readiness fails here (DESIGN 5)
 DISK_FAIL_PERCENT: Final = 95.0  # hits get 503 here
@@ -38,19 +35,9 @@ AHEAD_SECONDS: Final = 1.0  # clocks are taken to agree this well (DESIGN 6)
 YEAR_2020_SECONDS: Final = 1_577_836_800  # a clock before it was never set
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing looked at. advice: what to do about it; empty where all is well."""
-
-    name: str
-    result: str
-    found: str
-    advice: str = ""
-
-
 def examine(root: Path) -> list[Check]:
     """Look at everything that can be looked at; what fails keeps nothing else from being looked at."""
-    checks = [settings(), disk(root), open_files(), clock()]
+    checks = [settings(), disk(root), open_files(), clock(), *servers()]
     found = data_directory(root)
     checks.append(found)
     if found.result == FAIL or not (root / "VERSION").exists():
@@ -75,6 +62,32 @@ def settings() -> Check:
     except PixelgateError as error:
         return Check("settings", FAIL, str(error), "correct or unset it; `pixelgate settings` lists them")
     return Check("settings", OK, f"{len(given)} given, the others at their defaults")
+
+
+def servers() -> list[Check]:
+    """Each server that a URL names; what looks at one is loaded only then, with its client."""
+    try:
+        gating, consumers = load(GatingSettings), load(ConsumerSettings)
+    except PixelgateError:
+        return []  # `settings` has told
+    found = []
+    if gating.redis_url:
+        from deploy.doctor_redis import redis
+
+        found.append(redis(gating.redis_url))
+    if gating.database_url:
+        from deploy.doctor_postgres import postgres
+
+        found.append(postgres(gating.database_url))
+    if gating.kafka_bootstrap:
+        from deploy.doctor_kafka import kafka
+
+        found.append(kafka(gating.kafka_bootstrap))
+    if consumers.clickhouse_url:
+        from deploy.doctor_clickhouse import clickhouse
+
+        found.append(clickhouse(consumers.clickhouse_url))
+    return found
 
 
 def disk(root: Path) -> Check:
@@ -171,8 +184,11 @@ def journalled(directory: DataDirectory) -> Check:
     dead = [journal for journal in found if not journal.live]
     size = sum(path.stat().st_size for journal in found for path in journal.path.glob("*.segment"))
     words = f"{len(found) - len(dead)} live, {len(dead)} left to be taken over, {bytes_of(size)}"
-    if dead and not directory.is_held("consumer"):
-        return Check("journals", WARN, words, "start `pixelgate run` or `pixelgate consumer materialise`")
+    taker, start = ("publisher", "pixelgate publisher") if load(GatingSettings).kafka_bootstrap else (
+        "consumer", "pixelgate consumer materialise"
+    )  # fmt: skip
+    if dead and not directory.is_held(taker):
+        return Check("journals", WARN, words, f"start `pixelgate run` or `{start}`")
     return Check("journals", OK, words)
 
 

@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError  # type: ignore[import-untyped]
 
 from collector.errors import SinkFailed
 from collector.publisher.topics import Admin, Topics
-from deploy.doctor import FAIL, OK, WARN, Check
+from deploy.check import FAIL, OK, WARN, Check
 
 SECONDS_MAX: Final = 20.0
 PRODUCE_API: Final = 0

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import psycopg
 
-from deploy.doctor import FAIL, OK, WARN, Check
+from deploy.check import FAIL, OK, WARN, Check
 from gating.errors import PixelgateError
 from gating.ledger.conninfo import connection_parameters, place_of
 from gating.ledger.postgres import CONNECTIONS_MAX

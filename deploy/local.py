@@ -31,13 +31,17 @@ ORPHAN_SECONDS: Final = 12.0  # child.py ends the roles of a supervisor that was
 COLLECTOR_STOP_SECONDS: Final = 15.0  # it answers what it has read
 DRAIN_SECONDS: Final = 20.0  # for the consumer to take over what is journalled; the rest waits for the next start
 CONSUMER_STOP_SECONDS: Final = 15.0  # it ends the step in hand
+PUBLISHER_STOP_SECONDS: Final = 15.0  # it waits for what is in flight, bounded
 GATING_STOP_SECONDS: Final = 10.0
 LIVE_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to run and where it listens. port 0: any free one. admin_port 0: none. drain_seconds: the collector's."""
+    """What to run and where it listens. port 0: any free one. admin_port 0: none. drain_seconds: the collector's.
+
+    kafka: events go through Kafka, so a publisher runs too.
+    """
 
     host: str
     port: int
@@ -46,6 +50,7 @@ class Plan:
     workers: int
     durability: str
     drain_seconds: float
+    kafka: bool = False
 
 
 def collector_roles(directory: DataDirectory, plan: Plan) -> list[Role]:
@@ -64,13 +69,16 @@ def collector_roles(directory: DataDirectory, plan: Plan) -> list[Role]:
 
 
 def all_roles(directory: DataDirectory, plan: Plan) -> list[Role]:
-    """The workers stop first: the consumer then finds all they wrote, and gating is there to the end."""
+    """The workers stop first: the consumer then finds all they wrote, by the publisher where events go through Kafka;
+    gating is there to the end."""
     data = {"data": directory.root, "metrics_port": 0}  # that port is for a role run alone
+    publishers = [Role("publisher", "collector.publisher", 2, PUBLISHER_STOP_SECONDS, environment_of(data))]
     admin = {**data, "admin_host": plan.admin_host, "admin_port": plan.admin_port}
     return [
         *collector_roles(directory, plan),
         Role("consumer", "consumers", 1, CONSUMER_STOP_SECONDS, environment_of(data), lambda: drain(directory)),
-        Role("gating", "gating", 2, GATING_STOP_SECONDS, environment_of(admin)),
+        *(publishers if plan.kafka else ()),
+        Role("gating", "gating", 3, GATING_STOP_SECONDS, environment_of(admin)),
     ]
 
 

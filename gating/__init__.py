@@ -11,7 +11,10 @@ rulebook_reader, rulebook_lines, rulebook_schema, rulebook_rows, rulebook_check,
 policy, shelf           rulebooks by name; the version an account lives under
 ledger/                 the truth about accounts: history, keys, deadlines, outbox
 clock, times            the service's clock; times as people write them
-fence, lead             which workers may still enforce what; the one leader that grants their leases
+fence, lead             which workers may still enforce what; granting their leases, and what a service asks of a leader
+local_lead              the leader of one host's workers, by datagrams
+election, shared_lead, redis_channel
+                        which of several services leads; the leader of many hosts' workers, by Redis
 datagram, ledger_feed   what leader and workers say to each other; how a worker's gate is moved
 lease, redis_feed       a worker's side of the lease; how a gate on any host is moved
 redis_keys, redis_client, redis_line, redis_state, backoff
@@ -26,6 +29,7 @@ gateway, local_http     the command line's way to them
 admin, operations       the admin port; metrics and health of any role
 worker_counters, exposition
                         what the workers counted, and as Prometheus reads it
-process, serving        the gating process; serving HTTP beside other work
+process, sharing        the gating process; a service on a ledger that several share
+serving                 serving HTTP beside other work
 datadir, config, errors where things lie, what is set, what can go wrong
 """

@@ -2,7 +2,7 @@
 
 pump, limits            the loop: read, send, commit; begin anew at the cursors after any failure; bounds and counts
 intake                  journals into lanes, cursors after what is acknowledged
-messages                a journal's records as Kafka carries them
+messages, shortcut      a journal's records as Kafka carries them; the short way for plain pixel hits
 partitions              murmur2: which partition a key belongs to
 lanes, record_batch     what waits for one partition; Kafka's batch format
 sink                    Sink, and Kafka's form of it

@@ -18,10 +18,10 @@ from collector.journal.spool import Spool, journal_ends
 from collector.publisher.book import Account, read_book, write_book
 from collector.publisher.dead_letters import DIRECTORY, DeadLetters, Letter
 from collector.publisher.lanes import BATCH_BYTES_MAX, Batch, Lane
-from collector.publisher.messages import messages_of
+from collector.publisher.messages import Refinery
 from collector.publisher.partitions import partitions_of
 from collector.publisher.progress import Progress
-from collector.publisher.record_batch import HEADER_BYTES, RECORD_BYTES_MAX, Compression, Message
+from collector.publisher.record_batch import BESIDE_BYTES_MAX, HEADER_BYTES, Compression, Message
 from collector.publisher.topics import Topics
 from collector.publishers import Place
 from gating.datadir import DataDirectory
@@ -30,7 +30,7 @@ LOG: Final = logging.getLogger("pixelgate.publisher")
 ENOUGH_RECORDS: Final = 256
 """A look that found fewer waits for more: small batches cost ten times as much an event."""
 
-BESIDE_VALUE_BYTES_MAX: Final = 1024
+KEY_BYTES_MAX: Final = 1024
 """Room for a key and headers beside a value, where a record is weighed against what the broker takes."""
 
 
@@ -43,7 +43,8 @@ class Intake:
         self.lanes: dict[Place, Lane] = {}
         self.partitions: dict[str, int] = {}
         self.spool = Spool(data.journals, data.quarantine)
-        self._data, self._topics, self._addresses, self._compression = data, topics, addresses, compression
+        self._data, self._topics, self._compression = data, topics, compression
+        self._refinery = Refinery(addresses)
         self._book = read_book(data.root)
         self._letters = DeadLetters(data.root / DIRECTORY)
         self._progress: dict[str, Progress] = {}
@@ -104,11 +105,11 @@ class Intake:
             self._book.partitions = dict(partitions)
             await asyncio.to_thread(write_book, self._data.root, self._book)
         self.partitions = dict(partitions)
-        self._value_bytes_max = batch_bytes_max - HEADER_BYTES - RECORD_BYTES_MAX - BESIDE_VALUE_BYTES_MAX
+        self._value_bytes_max = batch_bytes_max - HEADER_BYTES - BESIDE_BYTES_MAX - KEY_BYTES_MAX
         for topic in self._topics.of_events:
             for number in range(partitions[topic]):
                 lane = self.lanes.setdefault((topic, number), Lane((topic, number), self._compression))
-                lane.bytes_max = min(BATCH_BYTES_MAX, batch_bytes_max)
+                lane.bytes_max = min(BATCH_BYTES_MAX, batch_bytes_max - HEADER_BYTES)
                 lane.timestamps = topic not in self._timeless
         for place in [place for place in self.lanes if place[1] >= partitions[place[0]]]:
             del self.lanes[place]
@@ -212,7 +213,7 @@ class Intake:
             return 0
         if batch.records:
             again = self._book.again.get(journal, 0)
-            share = messages_of(batch.records, journal, self._addresses, again)
+            share = self._refinery.share(batch.records, journal, again)
             now = time.monotonic()
             self._route(journal, progress, self._topics.events, share.events, now)
             self._route(journal, progress, self._topics.hidden, share.hidden, now)
@@ -261,6 +262,8 @@ class Intake:
         """The disk's part of a commit, in its order: of every journal that is gone the book speaks the truth."""
         write_book(self._data.root, self._book)
         for journal, next_sequence in moved.items():
+            if journal not in self.spool:  # an earlier attempt came as far as this one
+                continue
             if journal in done:
                 self.spool.remove(journal)
             else:

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from collector.publisher.record_batch import HEADER_BYTES, RECORD_BYTES_MAX, Compression, Message, RecordBatch
+from collector.publisher.record_batch import Compression, Message, RecordBatch
 from collector.publishers import Place
 
 BATCH_BYTES_MAX: Final = 512 * 1024
@@ -31,7 +31,7 @@ class Batch:
         self.firsts: dict[str, int] = {}
         self.lasts: dict[str, int] = {}
         self.oldest_us = 0
-        self.payload_bytes = 0  # keys, values and headers, uncompressed
+        self.payload_bytes = 0  # uncompressed
         self.started = now  # when it was begun; once it is on its way, since when
 
     def __len__(self) -> int:
@@ -54,22 +54,21 @@ class Lane:
         self._compression = compression
         self._full: deque[Batch] = deque()
         self._open: Batch | None = None
-        self._open_bytes = 0
 
     def extend(self, journal: str, messages: Sequence[Message], now: float) -> None:
         """Add messages of one journal, in order of sequence. now: monotonic, in seconds."""
         at = 0
         while at < len(messages):
             batch = self._open or self._begin(now)
-            end = self._room(messages, at, len(batch))
-            if end == at:  # nothing more fits; a fresh batch takes one message of any size
+            end = batch.records.extend(
+                messages, at, bytes_max=self.bytes_max, records_max=self.records_max, timestamps=self.timestamps
+            )
+            if end > at:
+                batch.firsts.setdefault(journal, messages[at][0])
+                batch.lasts[journal] = messages[end - 1][0]
+                batch.oldest_us = batch.oldest_us or messages[at][1] * 1000
+            if end < len(messages):  # it takes no more; a fresh batch takes one message of any size
                 self._close()
-                continue
-            chunk = messages[at:end]
-            batch.firsts.setdefault(journal, chunk[0][0])
-            batch.lasts[journal] = chunk[-1][0]
-            batch.oldest_us = batch.oldest_us or chunk[0][1] * 1000
-            batch.records.extend(chunk, timestamps=self.timestamps)
             at = end
         if self._open and len(self._open) >= self.records_max:
             self._close()
@@ -129,25 +128,12 @@ class Lane:
         self._full.clear()
 
     def _begin(self, now: float) -> Batch:
-        self._open, self._open_bytes = Batch(self._compression, now), HEADER_BYTES
+        self._open = Batch(self._compression, now)
         return self._open
 
     def _close(self) -> None:
         if self._open is not None:
+            self._open.payload_bytes = self._open.records.size()
             self._open.records.close()
-            self._open.payload_bytes = self._open_bytes - HEADER_BYTES
             self._full.append(self._open)
             self._open = None
-
-    def _room(self, messages: Sequence[Message], at: int, records: int) -> int:
-        """How far into the messages the open batch reaches."""
-        total, end = self._open_bytes, at
-        limit = at + self.records_max - records
-        for _, _, key, value, headers in messages[at:limit]:
-            bytes_ = len(key) + len(value) + len(headers) + RECORD_BYTES_MAX
-            if total + bytes_ > self.bytes_max and (records or end > at):
-                break
-            total += bytes_
-            end += 1
-        self._open_bytes = total
-        return end

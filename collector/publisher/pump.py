@@ -70,6 +70,7 @@ class Publisher:
         self._generation = 0  # of batches: what an earlier one sent does not count any more
         self._wake = asyncio.Event()
         self._committed_at = float("-inf")
+        self._stuck = False  # the last commit failed: nothing more is read, or all of it would be sent again and again
         self._oldest_us: int | None = None  # while the lanes are empty because of a failure
 
     @property
@@ -120,11 +121,11 @@ class Publisher:
         draining = self._sink.spent or self._grown()
         if draining and self.intake.empty:
             await self._renew()
-        read = 0 if draining else self.intake.fill(self._limits.waiting_bytes_max)
+        read = 0 if draining or self._stuck else self.intake.fill(self._limits.waiting_bytes_max)
         self.counts.dead = self.intake.dead
         self._send(0.0 if read < ENOUGH_RECORDS else self._limits.linger_seconds)
         if time.monotonic() - self._committed_at >= self._limits.commit_seconds:
-            await self._commit()
+            await self._commit_or_wait()
         await self._pause(read)
         return bool(read) or not self.intake.empty
 
@@ -236,6 +237,17 @@ class Publisher:
     async def _commit(self) -> None:
         self._committed_at = time.monotonic()
         await self.intake.commit(self._offsets)
+
+    async def _commit_or_wait(self) -> None:
+        """Commit; where the disk refuses, what was read stays in the lanes and nothing more is read until it does."""
+        try:
+            await self._commit()
+        except (JournalError, OSError) as error:
+            if not self._stuck:
+                self._stuck = True
+                self._tell(error)
+        else:
+            self._stuck = False
 
     async def _start_over(self) -> None:
         """Throw the producer away and begin anew at the cursors; what arrived counts."""

@@ -27,6 +27,7 @@ A record is a varint of its length, then: attributes (0), deltas of timestamp an
 import struct
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
+from itertools import islice
 from typing import Final
 
 import cramjam
@@ -39,7 +40,7 @@ MAGIC: Final = 2
 NO_TIMESTAMP: Final = -1
 """A broker checks no such timestamp against its clock."""
 
-RECORD_BYTES_MAX: Final = 40
+BESIDE_BYTES_MAX: Final = 40
 """What a record has beside key, value and headers, at most: seven varints."""
 
 ZSTD_LEVEL: Final = 1
@@ -101,36 +102,48 @@ class RecordBatch:
         self._producer = (-1, -1, 0)
         self._built: bytearray | None = None
 
-    def extend(self, messages: Sequence[Message], *, timestamps: bool = True) -> None:
-        """Add messages. timestamps: False where the broker refuses our clock's; then they carry none."""
+    def extend(
+        self,
+        messages: Sequence[Message],
+        at: int = 0,
+        *,
+        bytes_max: int = 2**31,
+        records_max: int = 2**31,
+        timestamps: bool = True,
+    ) -> int:
+        """Add messages from place `at` on, up to either bound; returns the place of the first that does not fit.
+
+        bytes_max: uncompressed; a first message is taken whatever its size. timestamps: False where the broker refuses
+        our clock's; then they carry none.
+        """
         if not self._records:
-            self._first_ms = messages[0][1] if timestamps else NO_TIMESTAMP
-            self._highest_ms = self._first_ms
-        small, wide, add, join = _VARINTS, varint, self._parts.append, b"".join
-        first_ms, highest_ms, number, added = self._first_ms, self._highest_ms, self._records, 0
-        for _, at_ms, key, value, headers in messages:
-            delta_ms = at_ms - first_ms if timestamps else 0
-            record = join(
-                (
-                    b"\0",
-                    small[delta_ms] if 0 <= delta_ms < _TABLED else wide(delta_ms),
-                    small[number] if number < _TABLED else wide(number),
-                    small[len(key)] if len(key) < _TABLED else wide(len(key)),
-                    key,
-                    small[len(value)] if len(value) < _TABLED else wide(len(value)),
-                    value,
-                    headers,
-                )
-            )
+            self._first_ms = self._highest_ms = messages[at][1] if timestamps else NO_TIMESTAMP
+        small, add, join = _VARINTS, self._parts.append, b"".join
+        first_ms, highest_ms, number = self._first_ms, self._highest_ms, self._records
+        total = self._plain_bytes
+        begin, begun_ms = b"", -1  # attributes and timestamp: the same for all of a tick
+        for _, at_ms, key, value, headers in islice(messages, at, at + records_max - number):
+            if at_ms != begun_ms:
+                begun_ms = at_ms
+                begin = b"\0" + varint(at_ms - first_ms if timestamps else 0)
+                highest_ms = max(highest_ms, at_ms) if timestamps else NO_TIMESTAMP
+            try:
+                record = join((begin, small[number], small[len(key)], key, small[len(value)], value, headers))
+                length = small[len(record)]
+            except IndexError:  # longer than the table goes
+                sizes = varint(number), varint(len(key)), varint(len(value))
+                record = join((begin, sizes[0], sizes[1], key, sizes[2], value, headers))
+                length = varint(len(record))
+            grown = total + len(record) + len(length)
+            if grown > bytes_max and number:
+                break
+            total = grown
             number += 1
-            length = len(record)
-            added += length
-            add(small[length] if length < _TABLED else wide(length))
+            add(length)
             add(record)
-            if delta_ms > 0 and at_ms > highest_ms:
-                highest_ms = at_ms
-        self._records, self._highest_ms = number, highest_ms
-        self._plain_bytes += added
+        end = at + number - self._records
+        self._records, self._highest_ms, self._plain_bytes = number, highest_ms, total
+        return end
 
     def close(self) -> None:
         """Nothing more comes: compress what there is. A second call does nothing."""

@@ -14,8 +14,8 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType  #
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code  # type: ignore[import-untyped]
 
 from collector.errors import SinkFailed
-from collector.event import TOPIC_EVENTS, TOPIC_HIDDEN
-from collector.publishers import RETENTION_SECONDS, TOPIC_PUBLISHERS
+from collector.publishers import RETENTION_SECONDS
+from collector.topics import Topics as Topics  # noqa: PLC0414  callers find it where the rest of it is
 
 PARTITIONS_DEFAULT: Final = 6
 """Divides evenly among 1, 2, 3 and 6 consumers, and one core's worth of events is spread over it many times."""
@@ -28,20 +28,6 @@ CLUSTERS_DEFAULT: Final = -1
 """Replication: as the cluster's `default.replication.factor` says (KIP-464)."""
 
 _ADDED_SECONDS: Final = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Topics:
-    """The topics' names; tests name theirs apart."""
-
-    events: str = TOPIC_EVENTS
-    hidden: str = TOPIC_HIDDEN
-    publishers: str = TOPIC_PUBLISHERS
-
-    @property
-    def of_events(self) -> tuple[str, str]:
-        """Those that events go to."""
-        return self.events, self.hidden
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,12 @@
-"""Where events end up: `protocol.py` says what a warehouse promises, `duckdb.py` is the embedded form.
+"""Where events end up.
 
-Only the consumer process writes to it. Every statement stands, named, in the form's own .sql file.
+protocol                             what a warehouse promises
+place                                which form it is
+duckdb, duckdb_reader                the embedded form: a file that one process holds
+clickhouse, clickhouse_reader        the scaled-out form, by `clickhouse_client`
+queries                              named statements: each form's own .sql file
+rows                                 what both readers ask with; a row as an event
+lines                                events as the lines of JSON that engines read by themselves
+
+Only consumer processes write to it.
 """

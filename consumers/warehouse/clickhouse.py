@@ -5,14 +5,14 @@ one (clickhouse.sql); what may have been written by a predecessor that died is l
 
 A batch: `begun` of its streams - what goes nowhere is set aside - ids sent again - events - unverified - ids of what
 was set aside - missing ranges - `highest` of its streams. A death between any two leaves `highest` below `begun`: the
-batch comes again, however it is cut then, and what lies at or below `begun` is looked up by id: what is there is passed
-over, the rest is judged as if it came for the first time. (`begun` is noted BEGUN_AHEAD sequences ahead, not a batch at a
-time.)
+batch comes again, however it is cut then, and what lies at or below `begun` is looked up by id: what is there is
+passed over, the rest is judged as if it came for the first time. (`begun` is noted BEGUN_AHEAD sequences ahead, not a
+batch at a time.)
 
-A settlement: `leaving` - what goes nowhere is set aside - ids to announce - events - ids of what was set aside - the
-deletion from `unverified`. A death before the deletion leaves the events unverified: they are settled again, and what
-is in `events` or `gone` by then is deleted only. On opening, a broken-off settlement is ended in that way. A report read
-in the middle of one may count among the unverified what it shows already.
+A settlement: `leaving` - what goes nowhere is set aside - ids to announce - events - ids of what was set aside - then
+the deletion from `unverified`. A death before that leaves the events unverified: they are settled again, and what is in
+`events` or `gone` by then is deleted only. On opening, a settlement that was broken off is ended so. A report read in
+the middle of one may count among the unverified what it shows already.
 
 Must not decide what is visible: views say so. One process settles at a time: of two that judge an event differently
 (the account was deleted in between) both would be heard.
@@ -29,9 +29,10 @@ from collector.event import Event
 from consumers.errors import WarehouseUnknown
 from consumers.source import BATCH_EVENTS_MAX, Missing, Part
 from consumers.warehouse.clickhouse_client import ClickHouseClient, Place, place_of
-from consumers.warehouse.clickhouse_reader import ClickHouseReader, event_of_row
+from consumers.warehouse.clickhouse_reader import ClickHouseReader
 from consumers.warehouse.lines import again_lines, part_lines
 from consumers.warehouse.protocol import DUPLICATE_WINDOW_US, Ruling, Settled, Stored, Unsettled
+from consumers.warehouse.rows import event_of
 
 FORMAT: Final = 1
 """Of the tables; raised when an older release could no longer read them."""
@@ -236,7 +237,7 @@ class ClickHouseWarehouse:
 
     def unannounced(self, limit: int) -> list[Event]:
         with self._client.failing("looking for what is to be announced"):
-            return [event_of_row(row) for row in self._client.rows("unannounced", limit=limit)]
+            return [event_of(row) for row in self._client.rows("unannounced", limit=limit)]
 
     def announced(self, ids: Sequence[str]) -> None:
         with self._client.failing("noting what was announced"):

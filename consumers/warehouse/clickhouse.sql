@@ -19,12 +19,13 @@
 -- write key, as it is settled. Partitions: a month of events, an hour of unverified ones: a mutation writes anew
 -- whole parts, and what an outage left is settled oldest first. Retention: none, events stay until their account goes.
 -- An operator who wants one sets it on the table, and nothing here undoes it:
---     ALTER TABLE events MODIFY TTL toDateTime(received_at) + INTERVAL 13 MONTH SETTINGS ttl_only_drop_parts = 1
+--     ALTER TABLE events MODIFY TTL toDateTime(received_at) + INTERVAL 13 MONTH
 -- (`verify` then counts fewer events than the journals had.) The ids in `gone` and `again` must outlive what may be sent
 -- again.
 --
 -- Every insert and merge is synced before it counts, as a journal goes once its events are here. What a merge or a
--- mutation has replaced stays on disk for old_parts_lifetime and is unlinked then (docs/clickhouse.md).
+-- mutation has replaced stays on disk for old_parts_lifetime and is unlinked then, by a cleaner that comes by at least
+-- every max_cleanup_delay_period: within some two minutes (docs/clickhouse.md).
 
 -- name: create_about
 CREATE TABLE IF NOT EXISTS about (format UInt32) ENGINE = ReplacingMergeTree ORDER BY format
@@ -54,12 +55,14 @@ CREATE TABLE IF NOT EXISTS events (
     params      String,                          -- JSON
     client_hash UInt64                           -- of account, key and client_id: narrow, so that a day of it is read in ms
 ) ENGINE = ReplacingMergeTree PARTITION BY toYYYYMM(received_at) ORDER BY (account, received_at, journal, sequence)
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, old_parts_lifetime = 60;
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, old_parts_lifetime = 60,
+    cleanup_delay_period = 10, cleanup_delay_period_random_add = 10, max_cleanup_delay_period = 60;
 
 -- name: create_unverified
 CREATE TABLE IF NOT EXISTS unverified AS events
 ENGINE = ReplacingMergeTree PARTITION BY toStartOfHour(received_at) ORDER BY (write_key, received_at, journal, sequence)
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, old_parts_lifetime = 60;
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1, old_parts_lifetime = 60,
+    cleanup_delay_period = 10, cleanup_delay_period_random_add = 10, max_cleanup_delay_period = 60;
 
 -- name: create_streams
 CREATE TABLE IF NOT EXISTS streams (

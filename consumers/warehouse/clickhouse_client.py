@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, BinaryIO, Final, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import clickhouse_connect
@@ -32,6 +32,8 @@ statement goes on behind the back of a writer that has given it up."""
 ANSWER_SECONDS_MAX: Final = 180
 SESSION_SECONDS: Final = 3600
 """A writer's temporary tables live in its session; each batch makes them anew, so one that was forgotten is no harm."""
+
+MESSAGE_LETTERS_MAX: Final = 500  # of what the server says; it repeats whole statements
 
 SORT_BYTES_MAX: Final = 512 * 1024**2
 """What a read sorts or groups beyond this goes to the server's disk."""
@@ -116,10 +118,9 @@ class ClickHouseClient:
                 settings["session_timeout"] = SESSION_SECONDS
         with self.failing("reaching it"):
             self._client = clickhouse_connect.get_client(settings=settings, **arguments)
-        if version_of(self._client.server_version) < VERSION_MIN:
-            found = self._client.server_version
+        if version_of(self.version) < VERSION_MIN:
             self.close()
-            raise ServerTooOld(place.name, found, ".".join(map(str, VERSION_MIN)))
+            raise ServerTooOld(place.name, self.version, ".".join(map(str, VERSION_MIN)))
 
     @property
     def version(self) -> str:
@@ -135,11 +136,15 @@ class ClickHouseClient:
             raise WarehouseFailed(doing, RuntimeError(self._worded(error))) from None
 
     def _worded(self, error: BaseException) -> str:
-        """The error's essence: the server's own words where there are any, else the last cause's."""
+        """The error's essence: the server's own words where there are any, else the first cause's."""
+        inner: BaseException | None = error
+        while inner is not None and "DB::Exception: " not in str(error):
+            error, inner = inner, getattr(inner, "reason", None) or inner.__cause__
+            inner = inner if isinstance(inner, BaseException) else None
         text = " ".join(str(error).split()) or type(error).__name__
-        _, server_said, rest = text.rpartition("DB::Exception: ")
-        text = (rest if server_said else text)[:500]
-        return text.replace(self.place.secret, "***") if self.place.secret else text
+        text = text.rpartition("DB::Exception: ")[2].partition(", Stack trace")[0][:MESSAGE_LETTERS_MAX]
+        text = text.replace(self.place.secret, "***") if self.place.secret else text
+        return f"{self.place.name}: {text}"
 
     def run(self, name: str, **values: Any) -> None:
         """Carry out a statement that gives no rows."""
@@ -149,6 +154,10 @@ class ClickHouseClient:
     def define(self, name: str) -> None:
         """Carry out a statement whose `{name:Type}` belong to what it defines."""
         self._client.command(QUERIES[name].text)
+
+    def ask(self, statement: str) -> Any:
+        """Carry out a statement of somebody else's wording and return its one value, if it gives any."""
+        return self._client.command(statement)
 
     def rows(self, name: str, **values: Any) -> Sequence[Sequence[Any]]:
         """All rows of a statement that gives few."""
@@ -164,7 +173,7 @@ class ClickHouseClient:
     def chunks(self, name: str, format_: str, values: Mapping[str, Any]) -> Iterator[bytes]:
         """A statement's result in one of ClickHouse's formats, as it comes."""
         query = QUERIES[name]
-        stream = self._client.raw_stream(query.text, parameters=query.pick(values), fmt=format_)
+        stream = cast("BinaryIO", self._client.raw_stream(query.text, parameters=query.pick(values), fmt=format_))
         with contextlib.closing(stream):
             while chunk := stream.read(256 * 1024):
                 yield chunk
@@ -180,5 +189,5 @@ class ClickHouseClient:
 
 def version_of(text: str) -> tuple[int, int]:
     """Major and minor of a ClickHouse version such as 25.3.2.39."""
-    major, minor = (text.split(".") + ["0"])[:2]
+    major, minor = [*text.split("."), "0"][:2]
     return int(major), int(minor)

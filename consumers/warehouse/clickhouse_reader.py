@@ -4,21 +4,16 @@ Every query for a person goes through the view `seen`, which knows one account a
 hidden; the table of unverified events is only ever counted (I11).
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import duckdb
-import orjson
 
 from collector.event import Event
 from consumers.warehouse.clickhouse_client import ClickHouseClient
-from consumers.warehouse.protocol import GROUPS_MAX, Audience, Counts, Period, View
-from gating.status import Verdict
-
-VERDICT_COLUMN: Final = [field.name for field in fields(Event)].index("verdict")
-PARAMS_COLUMN: Final = [field.name for field in fields(Event)].index("params")
+from consumers.warehouse.protocol import Audience, Counts, Period, View
+from consumers.warehouse.rows import event_of, values_of
 
 
 class ClickHouseReader:
@@ -33,7 +28,7 @@ class ClickHouseReader:
 
     def counts(self, view: View, period: Period, month: Period) -> Counts:
         operator = view.audience is Audience.OPERATOR
-        values = _values(view, period) | {"month_from_us": month.from_us, "month_to_us": month.to_us}
+        values = values_of(view, period) | {"month_from_us": month.from_us, "month_to_us": month.to_us}
         groups: dict[str, list[tuple[Any, int]]] = {}
         with self._client.failing("counting"):
             for kind, value, events in self._client.rows("counts", **values):
@@ -54,14 +49,14 @@ class ClickHouseReader:
     def events(self, view: View, period: Period) -> Iterator[Event]:
         self._whole = False
         with self._client.failing("reading events"):
-            for block in self._client.blocks("scan", _values(view, period)):
-                yield from map(event_of_row, block)
+            for block in self._client.blocks("scan", values_of(view, period)):
+                yield from map(event_of, block)
         self._whole = True
 
     def write_parquet(self, view: View, period: Period, path: Path) -> int:
         self._whole = False
         with self._client.failing("writing a Parquet file"), path.open("wb") as file:
-            for chunk in self._client.chunks("parquet", "Parquet", _values(view, period)):
+            for chunk in self._client.chunks("parquet", "Parquet", values_of(view, period)):
                 file.write(chunk)
         self._whole = True
         return _rows_in(path)
@@ -83,26 +78,6 @@ def _rows_in(path: Path) -> int:
     return int(found[0][0])
 
 
-def _values(view: View, period: Period) -> dict[str, Any]:
-    return {
-        "account": view.account,
-        "keys": list(view.keys),
-        "revealed": view.revealed_version,
-        "from_us": period.from_us,
-        "to_us": period.to_us,
-        "hidden_too": view.audience is Audience.OPERATOR,
-        "groups_max": GROUPS_MAX,
-    }
-
-
 def _largest_first(groups: list[tuple[str | None, int]]) -> list[tuple[str | None, int]]:
     """Largest first, equals by value, the absent value last: the parts of one statement come in no order."""
     return sorted(groups, key=lambda group: (-group[1], group[0] is None, group[0] or ""))
-
-
-def event_of_row(row: Sequence[Any]) -> Event:
-    """The event of one row of the queries `scan` and `unannounced`, whose columns are in the order of Event's fields."""
-    values = list(row)
-    values[VERDICT_COLUMN] = Verdict(values[VERDICT_COLUMN])
-    values[PARAMS_COLUMN] = orjson.loads(values[PARAMS_COLUMN])
-    return Event(*values)

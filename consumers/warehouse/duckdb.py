@@ -19,10 +19,11 @@ import orjson
 from collector.event import Event
 from consumers.errors import WarehouseFailed, WarehouseUnknown
 from consumers.source import Missing, Part
-from consumers.warehouse.duckdb_reader import DuckDBReader, event_of_row
+from consumers.warehouse.duckdb_reader import DuckDBReader
 from consumers.warehouse.lines import again_lines, part_lines
 from consumers.warehouse.protocol import DUPLICATE_WINDOW_US, Ruling, Settled, Stored, Unsettled
 from consumers.warehouse.queries import load
+from consumers.warehouse.rows import event_of
 from gating.status import Verdict
 
 FORMAT: Final = 1
@@ -230,7 +231,7 @@ class DuckDBWarehouse:
 
     def unannounced(self, limit: int) -> list[Event]:
         try:
-            return [event_of_row(row) for row in self._rows("unannounced", limit=limit)]
+            return [event_of(row) for row in self._rows("unannounced", limit=limit)]
         except duckdb.Error as error:
             raise WarehouseFailed("looking for what is to be announced", error) from error
 

@@ -6,22 +6,18 @@ hidden; the table of unverified events is only ever counted (I11).
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
 
 import duckdb
-import orjson
 
 from collector.event import Event
 from consumers.errors import WarehouseFailed
-from consumers.warehouse.protocol import GROUPS_MAX, Audience, Counts, Period, View
+from consumers.warehouse.protocol import Audience, Counts, Period, View
 from consumers.warehouse.queries import Query
-from gating.status import Verdict
+from consumers.warehouse.rows import event_of, values_of
 
 FETCH_EVENTS: Final = 2048  # DuckDB's own vector: a fetch takes whole ones
-VERDICT_COLUMN: Final = [field.name for field in fields(Event)].index("verdict")
-PARAMS_COLUMN: Final = [field.name for field in fields(Event)].index("params")
 
 
 class DuckDBReader:
@@ -45,7 +41,7 @@ class DuckDBReader:
             raise WarehouseFailed(doing, error) from error
 
     def counts(self, view: View, period: Period, month: Period) -> Counts:
-        values = _values(view, period)
+        values = values_of(view, period)
         operator = view.audience is Audience.OPERATOR
         with self._reading("counting"):
             self._connection.execute("BEGIN")  # one snapshot: the sums of a report agree with each other
@@ -59,7 +55,7 @@ class DuckDBReader:
                     hidden=hidden if operator else 0,
                     unverified=self._run("count_unverified", values).fetchall()[0][0] if operator else 0,
                     visitors=visitors,
-                    mtu=self._run("mtu", _values(view, month)).fetchall()[0][0],
+                    mtu=self._run("mtu", values_of(view, month)).fetchall()[0][0],
                     **groups,
                 )
             finally:
@@ -67,33 +63,13 @@ class DuckDBReader:
 
     def events(self, view: View, period: Period) -> Iterator[Event]:
         with self._reading("reading events"):
-            rows = self._run("scan", _values(view, period))
+            rows = self._run("scan", values_of(view, period))
             while batch := rows.fetchmany(FETCH_EVENTS):
-                yield from map(event_of_row, batch)
+                yield from map(event_of, batch)
 
     def write_parquet(self, view: View, period: Period, path: Path) -> int:
         with self._reading("writing a Parquet file"):
-            return int(self._run("parquet", _values(view, period) | {"file": str(path)}).fetchall()[0][0])
+            return int(self._run("parquet", values_of(view, period) | {"file": str(path)}).fetchall()[0][0])
 
     def close(self) -> None:
         self._connection.close()
-
-
-def _values(view: View, period: Period) -> dict[str, Any]:
-    return {
-        "account": view.account,
-        "keys": list(view.keys),
-        "revealed": view.revealed_version,
-        "from_us": period.from_us,
-        "to_us": period.to_us,
-        "hidden_too": view.audience is Audience.OPERATOR,
-        "groups_max": GROUPS_MAX,
-    }
-
-
-def event_of_row(row: tuple[Any, ...]) -> Event:
-    """The event of one row of the queries `scan` and `unannounced`, whose columns stand in the order of Event's fields."""
-    values = list(row)
-    values[VERDICT_COLUMN] = Verdict(values[VERDICT_COLUMN])
-    values[PARAMS_COLUMN] = orjson.loads(values[PARAMS_COLUMN])
-    return Event(*values)

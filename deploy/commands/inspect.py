@@ -33,7 +33,8 @@ def doctor(session: Session) -> None:
     """Check this machine and data directory: what is wrong, and what to do; exit 1 if anything fails."""
     from dataclasses import asdict
 
-    from deploy.doctor import FAIL, examine
+    from deploy.check import FAIL
+    from deploy.doctor import examine
 
     checks = examine(session.root)
     rows = [(check.result, check.name, check.found, check.advice) for check in checks]

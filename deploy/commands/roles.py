@@ -67,7 +67,10 @@ def run(
     workers: WorkersOption = None,
     durability: DurabilityOption = None,
 ) -> None:
-    """Run everything on this machine until Ctrl-C: collector, gating and consumer under one data directory."""
+    """Run everything on this machine until Ctrl-C: collector, gating and consumer under one data directory.
+
+    With KAFKA_BOOTSTRAP set a publisher too; with REDIS_URL and DATABASE_URL set, beside the other hosts' services.
+    """
     from deploy.local import run_everything
 
     plan = _plan(host=host, port=port, admin_port=admin_port, workers=workers, durability=durability)
@@ -138,6 +141,7 @@ def _plan(**options: object) -> "Plan":
         workers=load(DeploySettings, {"workers": options.get("workers")}).workers,
         durability=collector.durability,
         drain_seconds=collector.drain_seconds,
+        kafka=bool(collector.kafka_bootstrap),
     )
 
 

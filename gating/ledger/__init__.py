@@ -8,7 +8,7 @@ keys                  write keys (pure): making, rotating, which of them travel
 history, projections  whether everything is still as it was recorded
 lead                  who may grant leases
 rows, tables, schema  the values handed out, the tables, and how a database gets them (`migrations/`)
-place                 which ledger a data directory has
+place, retry, wake    which ledger a data directory has; a conflict met by trying again; what others committed
 store                 what is asked of an engine
 engines               which one a URL asks for: sqlite (a file), or postgres (a server; conninfo, postgres_errors)
 """

@@ -4,8 +4,6 @@ Called by the gating service and sweeper, by settlement, by the command line. Ev
 be long (accounts, history, changes) is read in pages, since a reader holds a commit up (`sqlite.py`).
 """
 
-import random
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, Self, TypeVar
@@ -20,8 +18,9 @@ from gating.ledger.engines import file_is_missing, open_store
 from gating.ledger.history import verify_history
 from gating.ledger.lead import LeadRow, Term
 from gating.ledger.projections import verify_projections
+from gating.ledger.retry import tried_again
 from gating.ledger.rows import AccountRow, Fault, Head, HistoryRow, KeyRow, OutboxRow
-from gating.ledger.store import Channel, Conflict, Store, Turn, Unstorable
+from gating.ledger.store import Channel, Store, Turn, Unstorable
 from gating.ledger.timeline import Timeline, changes_of
 from gating.ledger.transaction import Transaction
 from gating.status import Status
@@ -30,11 +29,6 @@ T = TypeVar("T")
 
 PAGE_ROWS: Final = 1_000
 """Rows in one read where the caller names no number: 5 to 10 ms that a commit waits at the most."""
-
-CONFLICT_TRIES_MAX: Final = 5
-"""Our own transactions wait for each other and conflict with none; whoever works on the tables by hand ends one day."""
-CONFLICT_SECONDS: Final = 0.02
-"""The longest pause before the second try; it doubles, so all pauses are below 0.3 s: a flip waits for them."""
 
 
 class Ledger:
@@ -128,7 +122,7 @@ class Ledger:
             with self.begin() as transaction:
                 return block(transaction)
 
-        return _again(attempt)
+        return tried_again(attempt)
 
     def await_writers(self) -> None:
         """Wait until no write transaction runs that began before this call.
@@ -326,7 +320,7 @@ class Ledger:
             with self._store.writing(Turn.NOTE) as connection:
                 return work(connection)
 
-        return _again(attempt)
+        return tried_again(attempt)
 
     def _rows(self, wanted: Any) -> list[Row[Any]]:
         try:
@@ -355,16 +349,6 @@ class Ledger:
     def _timeline(self, key: KeyRow) -> Timeline:
         changes = changes_of(HistoryRow.of(row) for row in self._history_of(key.account))
         return Timeline(key.account, key.write_key, key.created_at_us, key.revoked_at_us, changes)
-
-
-def _again(attempt: Callable[[], T]) -> T:
-    """Try until there is no conflict, CONFLICT_TRIES_MAX times at the most, pausing a random time in between."""
-    for tries in range(1, CONFLICT_TRIES_MAX):
-        try:
-            return attempt()
-        except Conflict:
-            time.sleep(random.uniform(0, CONFLICT_SECONDS * 2 ** (tries - 1)))  # noqa: S311  no secret
-    return attempt()
 
 
 def _no_account(account: str) -> NotFound:

@@ -218,6 +218,7 @@ def _check(connection: psycopg.Connection[Any], *_: object) -> None:
     nothing else that is worth keeping. That saves a round trip on each of a flip's transactions.
     """
     poll = select.poll()
-    poll.register(connection.fileno(), select.POLLIN)
-    if poll.poll(0):
+    if not connection.closed:
+        poll.register(connection.fileno(), select.POLLIN)
+    if connection.closed or poll.poll(0):
         raise InvalidatePoolError("the server has ended the connection")

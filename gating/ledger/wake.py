@@ -39,7 +39,12 @@ class _Listener(psycopg.AsyncConnection[Any]):
     """A connection that waits for no answer for ever. Not by `asyncio.timeout`: psycopg meets a cancellation by asking
     the server, which is the one that is silent, to cancel, and waits 5 s for that."""
 
-    async def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
+    async def wait(
+        self,
+        gen: PQGen[T],
+        interval: float = 0.1,
+        timeout: float | None = None,  # noqa: ASYNC109  psycopg's own parameter
+    ) -> T:
         """As psycopg waits, within ANSWER_SECONDS."""
         return await super().wait(gen, interval, ANSWER_SECONDS if timeout is None else timeout)
 

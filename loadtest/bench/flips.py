@@ -4,7 +4,9 @@ Asked over the gating service's own socket on one kept connection: a command lin
 timed. The service tells commit -> last worker's report and its own waiting; the caller's clock tells the rest.
 """
 
+import contextlib
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -68,6 +70,44 @@ def measure(plan: FlipPlan, folder: Path) -> Flips:
         raise ServerFailed(str(error)) from error
     finally:
         running.stop()
+
+
+@dataclass(frozen=True, slots=True)
+class Hosts:
+    """Collector processes with a data directory each, and the engines that connect them to one gating service."""
+
+    count: int
+    engines: Mapping[str, str]
+
+
+def measure_hosts(plan: FlipPlan, folder: Path, hosts: Hosts) -> Flips:
+    """The same over several hosts: flips by the gating service's socket, hits at the first host's collector.
+
+    Raises ServerFailed where something does not start.
+    """
+    environment = ["env", *(f"{name}={value}" for name, value in hosts.engines.items()), str(program())]
+    center = folder / "center"
+    with contextlib.ExitStack() as stopping:
+        words = folder / "gating.words"
+        gating = Running(
+            launch([*environment, "--data", str(center), "gating", "--admin-port", "0"], words, None), 0, words
+        )
+        stopping.callback(gating.stop)
+        await_socket(gating, center)
+        collectors = []
+        for number in range(hosts.count):
+            port, words = free_port(), folder / f"collector-{number}.words"
+            argv = [*environment, "--data", str(folder / f"host-{number}"), "collector", "--workers", "1"]
+            collector = Running(launch([*argv, "--host", "127.0.0.1", "--port", str(port)], words, None), port, words)
+            stopping.callback(collector.stop)
+            collectors.append(collector)
+        for collector in collectors:
+            await_answer(collector)
+            await_ready(collector)
+        try:
+            return _under_load(plan, folder, center, collectors[0])
+        except (LocalHttpFailed, WrkFailed, OSError) as error:
+            raise ServerFailed(str(error)) from error
 
 
 def _under_load(plan: FlipPlan, folder: Path, data: Path, running: Running) -> Flips:

@@ -1,6 +1,5 @@
 """refine.py: every journalled record becomes an event, whatever bytes it holds, by the same steps every time."""
 
-from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -34,7 +33,7 @@ BATCH_HEAD = b"POST /v1/events HTTP/1.1\r\nHost: h\r\nReferer: https://shop.exam
 
 
 def of_head(headers: bytes) -> Event:
-    return event_of(replace(PIXEL, head=b"GET /p/K.gif HTTP/1.1\r\n" + headers + b"\r\n"), JOURNAL, ADDRESSES)
+    return event_of(PIXEL._replace(head=b"GET /p/K.gif HTTP/1.1\r\n" + headers + b"\r\n"), JOURNAL, ADDRESSES)
 
 
 def nested(levels: int) -> Any:
@@ -46,7 +45,7 @@ def nested(levels: int) -> Any:
 
 def of_event(event: dict[str, Any]) -> Event:
     ((_, body),) = parse_events(orjson.dumps(event))
-    return event_of(replace(PIXEL, head=BATCH_HEAD, body=body), JOURNAL, ADDRESSES)
+    return event_of(PIXEL._replace(head=BATCH_HEAD, body=body), JOURNAL, ADDRESSES)
 
 
 def test_what_the_collector_decided_is_stamped_on_the_event() -> None:
@@ -79,8 +78,8 @@ def test_forwarded_for_may_be_spread_over_several_lines() -> None:
     """RFC 9110 section 5.3: lines of one list are that list, joined by commas."""
     head = b"GET /p/K.gif HTTP/1.1\r\nX-Forwarded-For: 6.6.6.6\r\nx-forwarded-for: 198.51.100.9, 10.0.0.2\r\n\r\n"
     addresses = Addresses(IpPolicy.FULL, ("10.0.0.0/8",))
-    assert event_of(replace(PIXEL, head=head, peer="10.0.0.1"), JOURNAL, addresses).ip == "198.51.100.9"
-    assert event_of(replace(PIXEL, head=head), JOURNAL, addresses).ip == "203.0.113.9"
+    assert event_of(PIXEL._replace(head=head, peer="10.0.0.1"), JOURNAL, addresses).ip == "198.51.100.9"
+    assert event_of(PIXEL._replace(head=head), JOURNAL, addresses).ip == "203.0.113.9"
 
 
 @pytest.mark.parametrize(
@@ -116,14 +115,14 @@ def test_a_batchs_event_says_what_a_pixel_says_in_longer_names(
 
 @pytest.mark.parametrize("path", [b"/v1/events", b"/v1/%65vents", b"http://h/v1/events?x#y"])
 def test_an_event_is_known_by_its_route(path: bytes) -> None:
-    record = replace(PIXEL, head=b"POST " + path + b" HTTP/1.1\r\n\r\n", body=b'{"name":"signup"}')
+    record = PIXEL._replace(head=b"POST " + path + b" HTTP/1.1\r\n\r\n", body=b'{"name":"signup"}')
     event = event_of(record, JOURNAL, ADDRESSES)
     assert (event.tracker, event.name) == ("events", "signup")
 
 
 @pytest.mark.parametrize("body", [b"", b"nope", b"[1]", b"\xff", b'{"a":' + b"[" * 250 + b"]" * 250 + b"}"])
 def test_a_body_that_does_not_read_is_kept_as_text(body: bytes) -> None:
-    event = event_of(replace(PIXEL, head=BATCH_HEAD, body=body), JOURNAL, ADDRESSES)
+    event = event_of(PIXEL._replace(head=BATCH_HEAD, body=body), JOURNAL, ADDRESSES)
     assert event.params == {"body": body.decode("utf-8", "replace")}
 
 
@@ -148,8 +147,8 @@ RECORDS = st.builds(
 
 
 @given(RECORDS)
-@example(replace(PIXEL, received_at_us=2**64 - 1))
-@example(replace(PIXEL, head=b"\xff\r\n\r\n", body=b"{}"))
+@example(PIXEL._replace(received_at_us=2**64 - 1))
+@example(PIXEL._replace(head=b"\xff\r\n\r\n", body=b"{}"))
 def test_every_record_becomes_one_event_that_can_be_written(record: Record) -> None:
     """I10: a kept hit reaches the warehouse, so no journalled bytes may stop it; and it is the same event each time."""
     event = event_of(record, JOURNAL, ADDRESSES)
@@ -166,7 +165,7 @@ def test_every_event_that_a_batch_takes_is_an_event_of_its_key(content: bytes) -
     except BatchMalformed:
         return
     for key, body in taken:
-        event = event_of(replace(PIXEL, head=BATCH_HEAD, body=body), JOURNAL, ADDRESSES)
+        event = event_of(PIXEL._replace(head=BATCH_HEAD, body=body), JOURNAL, ADDRESSES)
         assert event.write_key.encode() == key
 
 
@@ -181,8 +180,8 @@ def test_both_paths_heads_make_the_same_event() -> None:
         "method": "POST", "raw_path": head.path, "query_string": head.query, "http_version": "1.1",
         "headers": list(head.headers),
     }  # fmt: skip
-    record = replace(PIXEL, peer="10.0.0.1", head=raw)
-    rebuilt = replace(record, head=head_from_scope(scope))
+    record = PIXEL._replace(peer="10.0.0.1", head=raw)
+    rebuilt = record._replace(head=head_from_scope(scope))
     assert event_of(rebuilt, JOURNAL, ADDRESSES) == event_of(record, JOURNAL, ADDRESSES)
 
 

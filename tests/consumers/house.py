@@ -9,7 +9,7 @@ from consumers.service import Service
 from gating import lifecycle
 from gating.account import Request
 from gating.datadir import DataDirectory
-from gating.ledger import SYSTEM, Ledger, Who, sqlite_url
+from gating.ledger import SYSTEM, Ledger, Who, ledger_url
 from gating.policy import load_rulebook
 from gating.status import SECOND_US, Role, Verdict
 
@@ -24,9 +24,9 @@ def now_us() -> int:
 class House:
     """One data directory and what a test does to it."""
 
-    def __init__(self, root: Path) -> None:
-        self.data = DataDirectory.open(root)
-        self.ledger = Ledger.open(sqlite_url(self.data.ledger))
+    def __init__(self, root: Path, database_url: str | None = None, clickhouse_url: str | None = None) -> None:
+        self.data, self.database_url, self.clickhouse_url = DataDirectory.open(root), database_url, clickhouse_url
+        self.ledger = Ledger.open(ledger_url(self.data, database_url))
         self.policy = load_rulebook("default")
         self.journal = Journal.create(self.data.journals)
 
@@ -68,7 +68,10 @@ class House:
         return (journal or self.journal).append(at_us, records, len(records))
 
     def service(self) -> Service:
-        return Service(self.data, ConsumerSettings(data=self.data.root))
+        settings = ConsumerSettings(
+            data=self.data.root, database_url=self.database_url, clickhouse_url=self.clickhouse_url
+        )
+        return Service(self.data, settings)
 
     def lapse(self, account: str, at_us: int) -> None:
         """Record every deadline that has come by `at_us`."""

@@ -201,11 +201,11 @@ async def test_a_position_that_retention_overtook_while_reading_is_told_and_coun
     await writer.write(events(one, *range(1, 6)), partition=0)
     await group.holds(ids(one, *range(1, 6)))
     partition = TopicPartition(topics.events, 0)
-    member.source._consumer.pause(partition)  # a slow disk: it does not read while others write and retention works
+    member.source._member.consumer.pause(partition)  # it reads nothing while others write and retention works
     await writer.write(events(one, *range(6, 21)), partition=0)
     async with admin(group.bootstrap) as client:
         await client.delete_records({partition: RecordsToDelete(before_offset=15)})
-    member.source._consumer.resume(partition)
+    member.source._member.consumer.resume(partition)
     await group.holds(ids(one, *range(1, 6), *range(16, 21)))
     assert member.source.status().lost == 10
 

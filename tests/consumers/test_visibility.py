@@ -74,20 +74,23 @@ class Story:
             self.visible.append(visitor)
 
 
-@pytest.fixture
-def living(house):
-    """One house and one service for all examples, each of which has an account of its own."""
+@pytest.fixture(params=["duckdb", "clickhouse"])
+def living(request, tmp_path):
+    """One house and one service for all examples, each of which has an account of its own; either warehouse."""
+    url = request.getfixturevalue("clickhouse_url") if request.param == "clickhouse" else None
+    house = House(tmp_path / "data", clickhouse_url=url)
     with asyncio.Runner() as runner:
         service = runner.run(_opened(house))
         yield house, service, runner
         runner.run(service.close())
+    house.close()
 
 
 async def _opened(house):
     return house.service()
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=12)
 @given(steps=STEPS)
 def test_an_account_sees_its_visible_events_and_nothing_else(living, steps):
     """I11: report, export and tail as account show accepted events and revealed ones; the operator counts the rest."""

@@ -236,3 +236,89 @@ def test_a_parquet_file_holds_the_same_events_as_the_stream(warehouse, tmp_path)
     )
     assert reader.write_parquet(OPERATOR, ALWAYS, tmp_path / "o.parquet") == 2
     reader.close()
+
+
+def test_lines_are_taken_as_the_events_they_encode(warehouse):
+    """DESIGN 8: the wire's JSON, which a source may hand over undecoded."""
+    events = [
+        event(1, url='https://x.test/ä"\\', params={"a": [1, None, {"b": "\u2028\x00"}]}, client_time=-1, visitor="v"),
+        event(2, verdict=HIDE, version=2**63, ip="203.0.113.0", revealed_at=T0),
+    ]
+    sequences = [1, 2]
+    assert warehouse.append([Part(JOURNAL, 2, [e.encode() for e in events], sequences)], []) == Stored(events=2)
+    events[1].revealed_at = None
+    assert shown(warehouse) == events
+
+
+@pytest.mark.parametrize("line", [b"", b"{", b"[]", b"null", b'{"id":3}', b"\xff", b'{"id":"x-y"}'])
+def test_a_line_that_is_no_event_fails_its_batch_whole(warehouse, line):
+    """I10: nothing of the batch is kept, so that it can come again without that line."""
+    given = [event(1).encode(), line, event(3, verified=False).encode()]
+    with pytest.raises(WarehouseFailed):
+        warehouse.append([Part(JOURNAL, 3, given, [1, 2, 3])], [])
+    assert dict(warehouse.highest()) == {}
+    assert (shown(warehouse), warehouse.unverified(T0 + DAY)) == ([], 0)
+    put(warehouse, event(1), event(3, verified=False))
+    assert (len(shown(warehouse)), warehouse.unverified(T0 + DAY)) == (1, 1)
+
+
+def test_what_is_sent_again_is_taken_only_where_it_never_was(warehouse):
+    """I10: a visible, a hidden and an unverified one, one settled away, a client's retry; and one that is new."""
+    put(
+        warehouse,
+        event(1, client_id="c"),
+        event(2, verdict=HIDE, version=5),
+        event(3, verified=False),
+        event(4, client_id="c"),
+        event(5, verified=False, write_key="gone"),
+    )
+    warehouse.settle([Ruling("gone", 0, "shop", DROP, 2)], T0 + DAY, 100)
+    before = warehouse.sums()
+    sent = [event(n, revealed_at=T0 + DAY) for n in range(1, 6)]
+    assert warehouse.append([], [], sent) == Stored()
+    assert warehouse.sums() == before
+    assert warehouse.append([], [], [*sent, event(6), event(6).encode()]) == Stored(events=1)
+    assert [e.id for e in shown(warehouse)] == [f"{JOURNAL}-{n}" for n in (1, 2, 6)]
+
+
+def test_what_was_sent_again_before_its_place_in_a_stream_came_is_passed_over_there(form, warehouse):
+    """I10: no order holds between topics."""
+    assert warehouse.append([], [], [event(2), event(3, verified=False)]) == Stored(events=1, unverified=1)
+    assert dict(warehouse.highest()) == {}
+    warehouse.close()
+    again = form.open()
+    assert put(again, event(1), event(2), event(3, verified=False)) == Stored(events=1)
+    assert again.sums()["journals"][JOURNAL] == {"events": 2, "unverified": 1}
+    again.close()
+
+
+def test_an_event_of_a_batch_that_holds_it_twice_is_taken_once(warehouse):
+    assert warehouse.append([part([event(1)])], [], [event(1), event(2)]) == Stored(events=2)
+    assert len(shown(warehouse)) == 2
+
+
+def test_what_was_settled_as_accepted_waits_to_be_announced(form, warehouse):
+    """DESIGN 6: on to `pixel.events`; hidden, dropped and a client's retries do not go there."""
+    warehouse.close()
+    warehouse = form.open(announces=True)
+    put(warehouse, *(event(n, verified=False, account="", version=0) for n in range(1, 5)))
+    put(warehouse, event(5, verified=False, client_id="c"), event(6, client_id="c"), event(7))
+    rulings = [Ruling("key", 0, "shop", ACCEPT, 3), Ruling("key", T0 + 3, "shop", HIDE, 4)]
+    rulings += [Ruling("key", T0 + 4, "shop", DROP, 5), Ruling("key", T0 + 5, "shop", ACCEPT, 6)]
+    assert warehouse.settle(rulings, T0 + DAY, 100) == Settled(visible=2, hidden=1, gone=1, duplicates=1)
+    first = event(1, version=3)
+    assert warehouse.unannounced(1) == [first]
+    assert warehouse.unannounced(10) == [first, event(2, version=3)]
+    warehouse.announced([first.id, "none-1"])
+    warehouse.close()
+    again = form.open()
+    assert [e.id for e in again.unannounced(10)] == [f"{JOURNAL}-2"]
+    again.announced([f"{JOURNAL}-2"])
+    assert again.unannounced(10) == []
+    again.close()
+
+
+def test_nothing_waits_to_be_announced_where_nobody_announces(warehouse):
+    put(warehouse, event(1, verified=False))
+    assert warehouse.settle([Ruling("key", 0, "shop", ACCEPT, 3)], T0 + DAY, 100) == Settled(visible=1)
+    assert warehouse.unannounced(10) == []

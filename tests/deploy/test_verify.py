@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from collector.metrics import Published
 from collector.totals import summed
-from deploy.verify import OnDisk, Sums, add_up
+from deploy.sums import OnDisk, Sums
+from deploy.verify import add_up
 from gating.worker_counters import TOTAL
 from tests.deploy.workers import published
 

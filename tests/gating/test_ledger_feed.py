@@ -13,7 +13,7 @@ from gating.datagram import Announcement, Answer, Mailbox, Report, decode, encod
 from gating.errors import NotEnforcedInTime
 from gating.feed import KeyState, StatusChange
 from gating.ledger.tables import accounts, gate, meta, metadata
-from gating.ledger_feed import PAGE_ROWS, LedgerFeed
+from gating.ledger_feed import PAGE_BYTES, PAGE_ROWS, LedgerFeed
 from gating.local_lead import LocalLead
 from gating.status import Status, Verdict
 from tests.eventually import aeventually
@@ -99,6 +99,52 @@ async def test_a_worker_reads_the_whole_map_and_is_leased_by_the_leader(ledger, 
         async with a_worker(ledger, directory) as (follower, feed):
             await aeventually(lambda: follower.leased)
             assert (len(follower), follower.version, feed.reads) == (2 * PAGE_ROWS + 9, 2 * PAGE_ROWS + 9, 1)
+
+
+class Pages(Gate):
+    """A gate that notes each page it is handed, and what has run since the one before."""
+
+    def __init__(self):
+        super().__init__()
+        self.pages, self.turns, self.starved = [], 0, 0
+
+    async def others(self):
+        while True:
+            self.turns += 1
+            await asyncio.sleep(0)
+
+    def apply_page(self, changes):
+        self.starved += self.turns == 0
+        self.turns = 0
+        self.pages.append(list(map(len, changes)))
+        super().apply_page(changes)
+
+
+async def test_a_load_comes_in_pages_that_are_small_in_bytes_too_and_lets_others_run_between(ledger, directory):
+    """A cold load never stalls answers, be the accounts ever so large."""
+    large = [f"{n:0100d}" for n in range(300)]
+    ledger.write(*(a_change(n, f"a{n}", keys=[f"{n}-{key}" for key in large]) for n in range(1, 8)))
+    ledger.write(*(a_change(n, f"a{n}") for n in range(8, 2 * PAGE_ROWS)))
+    follower = Pages()
+    feed = LedgerFeed(follower, ledger=ledger.path, directory=directory, worker="w1")
+    others = asyncio.create_task(follower.others())
+    await asyncio.sleep(0)
+    await feed.load()
+    others.cancel()
+    assert (len(follower), follower.version) == (7 * 300 + 2 * PAGE_ROWS - 8, 2 * PAGE_ROWS - 1)
+    assert max(map(len, follower.pages)) <= PAGE_ROWS
+    assert max(sum(page[:-1]) for page in follower.pages) < PAGE_BYTES
+    assert (len(follower.pages) > 4, follower.starved) == (True, 0)
+
+
+async def test_a_row_that_is_no_change_keeps_hits_unverified_and_the_worker_up(ledger, directory, caplog):
+    ledger.write(a_change(1), a_change(2, "other"))
+    with ledger.engine.begin() as sql:
+        sql.execute(update(gate).where(gate.c.version == 2).values(change=b"{}"))
+    async with a_worker(ledger, directory) as (follower, _):
+        assert not follower.loaded
+        assert follower.decide(b"key-shop", *follower.tick())[0] == Outcome.UNVERIFIED
+    assert "no change" in caplog.text
 
 
 async def test_a_flip_reaches_every_worker_without_a_read_of_the_ledger_and_is_enforced_when_it_says_so(

@@ -6,10 +6,13 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
+from pathlib import Path
 
 import pytest
 
+from loadtest.bench import keys
 from loadtest.bench.__main__ import main
 from loadtest.bench.cpu import Cores
 from loadtest.bench.rounds import Plan, play
@@ -39,6 +42,23 @@ def test_a_run_measures_both_scenarios_and_counts_what_nginx_kept(tmp_path):
 def test_strict_fails_a_run_that_did_not_measure_every_bar(tmp_path):
     only = ("--only", "uvloop", "--scenario", "keep-alive", "--strict")
     assert main([*BRIEF, *only, "--to", str(tmp_path), "--work", str(tmp_path)]) == 1
+
+
+@needs_wrk
+def test_what_keys_cost_is_measured_from_a_ledger_made_in_bulk():
+    with tempfile.TemporaryDirectory(
+        prefix="bench-"
+    ) as name:  # a Unix address has 107 bytes: pytest's folders lie deep
+        _measures_keys(Path(name))
+
+
+def _measures_keys(folder):
+    brief = ("--few", "5", "--many", "700", "--starts", "1", "--rounds", "1", "--seconds", "1", "--connections", "8")
+    assert keys.main([*brief, "--ledgers", str(folder / "ledgers"), "--to", str(folder / "out")]) == 0
+    text = (folder / "out" / "keys.md").read_text()
+    assert "| 700 |" in text
+    assert "not measured" not in text
+    assert sorted(path.name for path in (folder / "ledgers").iterdir()) == ["bulk-5", "bulk-700"]
 
 
 class Answering(Server):

@@ -16,17 +16,17 @@ class ClickHouseEngine:
     def __init__(self, directory: Path) -> None:
         if importlib.util.find_spec("chdb") is None:
             raise ServerMissing("chdb, ClickHouse's engine, is not installed: pip install pixelgate[chdb]")
-        self._directory = directory
+        self.directory = directory
         self._numbers = itertools.count(1)
 
     def start(self) -> None:
-        self._client = clickhouse_connect.get_client(dsn=f"chdb://{self._directory}")
+        self._client = clickhouse_connect.get_client(dsn=f"chdb://{self.directory}")
 
     def database(self) -> str:
         """The URL of an empty database."""
         name = f"test_{next(self._numbers)}"
         self._client.command(f"CREATE DATABASE {name}")
-        return f"chdb://{self._directory}?database={name}"
+        return f"chdb://{self.directory}?database={name}"
 
     def drop(self, url: str) -> None:
         self._client.command(f"DROP DATABASE {url.rpartition('=')[2]} SYNC")

@@ -13,7 +13,7 @@ from base64 import urlsafe_b64encode
 from pathlib import Path
 
 from tests.processes import ROOT, free_port
-from tests.servers.process import ServerMissing, ServerProcess
+from tests.servers.process import Command, ServerMissing, ServerProcess
 
 POM = ROOT / "deploy" / "kafka" / "pom.xml"
 HEAP = "512m"
@@ -95,7 +95,7 @@ class _Broker(ServerProcess):
     def launch(self) -> None:
         """Format the log the first time, and start without waiting."""
         if not (self.folder / "logs").exists():
-            format_ = ["format", "-t", self._cluster, "-c", self._properties]
+            format_: Command = ["format", "-t", self._cluster, "-c", self._properties]
             done = subprocess.run(
                 self._java("kafka.tools.StorageTool", *format_), capture_output=True, text=True, check=False
             )
@@ -145,7 +145,15 @@ def fetch_jars() -> Path:
     if maven is None:
         raise ServerMissing("Kafka's jars come through Maven, which is not installed: apt-get install maven")
     temporary = cache / f".{jars.name}-{os.getpid()}"
-    command = [maven, "-q", "-B", "-f", POM, "dependency:copy-dependencies", f"-DoutputDirectory={temporary}"]
+    command: Command = [
+        maven,
+        "-q",
+        "-B",
+        "-f",
+        POM,
+        "dependency:copy-dependencies",
+        f"-DoutputDirectory={temporary}",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=FETCH_SECONDS, check=False)
     if done.returncode != 0:
         shutil.rmtree(temporary, ignore_errors=True)

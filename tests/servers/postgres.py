@@ -13,7 +13,7 @@ import psycopg
 
 from tests.eventually import eventually
 from tests.processes import free_port
-from tests.servers.process import ServerMissing, ServerProcess
+from tests.servers.process import Command, ServerMissing, ServerProcess
 
 SETTINGS = {
     "fsync": "off",  # a test's cluster is thrown away; what a commit costs is the benchmark's question
@@ -37,8 +37,17 @@ class PostgresServer(ServerProcess):
         self.port, self._databases = free_port(), 0
         folder.mkdir(parents=True, exist_ok=True)
         self.data = folder / "data"
-        options = [f"--{name}={value}" for name, value in {**SETTINGS, **settings}.items()]
-        command = [self._binaries / "postgres", "-D", self.data, "-p", str(self.port), "-k", folder, *options]
+        options: Command = [f"--{name}={value}" for name, value in {**SETTINGS, **settings}.items()]
+        command: Command = [
+            self._binaries / "postgres",
+            "-D",
+            self.data,
+            "-p",
+            str(self.port),
+            "-k",
+            folder,
+            *options,
+        ]
         super().__init__(
             "postgres", command, folder, self._answers, stop_signal=signal.SIGINT, user=self._owner
         )  # SIGINT: its fast shutdown, which does not wait for clients
@@ -93,7 +102,18 @@ class PostgresServer(ServerProcess):
         if self._owner is not None:
             owner = pwd.getpwnam(self._owner)
             os.chown(self._folder, owner.pw_uid, owner.pw_gid)
-        command = [self._binaries / "initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "-N"]
+        command: Command = [
+            self._binaries / "initdb",
+            "-D",
+            self.data,
+            "-U",
+            "postgres",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "-N",
+        ]
         done = subprocess.run(
             [*command, "--locale=C"], cwd=self._folder, user=self._owner, group=self._owner,
             extra_groups=[] if self._owner else None, capture_output=True, text=True, check=False,

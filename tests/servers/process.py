@@ -13,6 +13,7 @@ READY_SECONDS = 60
 STOP_SECONDS = 30
 LOG_BYTES_SHOWN = 4_000
 PR_SET_PDEATHSIG = 1
+Command = list[str | Path]
 
 
 class ServerMissing(Exception):

@@ -5,6 +5,7 @@ from collections import Counter
 
 import pytest
 
+from collector.publisher import intake as intake_module
 from collector.publisher.book import read_book
 from collector.publisher.partitions import partition_of
 from gating.status import Verdict
@@ -190,3 +191,30 @@ class _SlowSink:
                 return await super().send(place, batch)
 
         return Slow()
+
+
+async def test_a_disk_that_refuses_the_commit_stops_the_reading(
+    host, kafka_cluster, monkeypatch
+):
+    """Everything on the wire is known by its cursor or in a lane: a full disk must not send it again and again."""
+    names = topics()
+    journal = host.journal()
+    full = True
+
+    def write_book(root, book, _write=intake_module.write_book):
+        if full:
+            raise OSError(28, "No space left on device")
+        _write(root, book)
+
+    async with publishing(host, kafka_cluster.bootstrap, names) as publisher:
+        await until(lambda: publisher.intake.lanes)
+        monkeypatch.setattr(intake_module, "write_book", write_book)
+        write(journal, visitors(100))
+        await until(lambda: publisher.trouble)
+        write(journal, visitors(100))
+        assert "No space left" in publisher.trouble
+        full = False
+        await until(lambda: publisher.through(journal.id) == 200)
+        journal.close()
+        await until(lambda: host.owed() == [])
+    assert [one.again for one in await seen(kafka_cluster.bootstrap, names.events)] == [False] * 200

@@ -1,5 +1,7 @@
 """A server that dies, comes back, freezes, or whose answer is lost: each test hurts a server or a wire of its own."""
 
+import asyncio
+import contextlib
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -118,6 +120,20 @@ def test_idle_connections_that_a_restart_ended_are_met_by_nobody(server):
         assert Desk(ledger).do("pause").version == 2
 
 
+def test_a_standby_is_never_used(server):
+    """I5: it lags, and nobody can wait there for the primary's writers, so settlement would judge by the past."""
+    url = server.database()
+    with Ledger.open(url) as ledger:
+        Desk(ledger).open()
+        server.stop()
+        (server.data / "standby.signal").touch()
+        server.start()
+        with pytest.raises(Unreachable):
+            ledger.await_writers()
+        with pytest.raises(Unreachable):
+            Ledger.open_reading(f"{url}?target_session_attrs=any")
+
+
 def test_a_server_that_is_frozen_is_unreachable_and_the_next_call_works_once_it_runs(server, monkeypatch):
     monkeypatch.setattr(postgres._Connection, "answer_seconds", 0.2)
     with Ledger.open(server.database()) as ledger:
@@ -189,6 +205,30 @@ async def test_a_service_that_could_not_ask_goes_on_asking(wire, url, tmp_path):
         wire.refuse = False
         await leading.service.sweep()
         assert leading.lead.head == 2
+
+
+async def test_two_services_at_once_never_give_a_version_twice_and_leave_no_gap(url, tmp_path):
+    """DESIGN 6: one counter, whoever writes."""
+    who = Who("tests", Role.OPERATOR)
+    with contextlib.ExitStack() as leading:
+        services = [
+            leading.enter_context(Leading(DataDirectory.open(tmp_path / host), url)).service for host in ("one", "two")
+        ]
+
+        async def write(service, account):
+            made = [await service.create_account(account, rulebook="default", who=who)]
+            for n in range(10):
+                flip = Request("resume" if n % 2 else "pause", Role.OPERATOR, actor="tests")
+                made.append(await service.do(account, flip, waiting=Waiting(wait=False)))
+                made.append(await service.create_key("shared", who=who, waiting=Waiting(wait=False)))
+            return [document["version"] for document in made]
+
+        await services[0].create_account("shared", rulebook="default", who=who)
+        given = await asyncio.gather(*(write(service, f"a{n}") for n, service in enumerate(services * 2)))
+    assert sorted(version for versions in given for version in versions) == list(range(2, 86))
+    assert all(versions == sorted(versions) for versions in given)
+    with Ledger.open_reading(url) as ledger:
+        assert whole(ledger) == 85
 
 
 async def test_a_service_goes_on_after_its_server_was_killed(server, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 
 from gating.errors import DataDirectoryUnknown, InputInvalid, Unreachable
 from gating.ledger import Ledger, postgres
-from gating.ledger.ledger import CONFLICT_TRIES_MAX
+from gating.ledger.retry import CONFLICT_TRIES_MAX
 from gating.ledger.store import Conflict, Turn
 from gating.ledger.tables import metadata
 from tests.eventually import eventually

@@ -1,0 +1,182 @@
+"""`python -m loadtest.bench.scaled`: what the scaled-out form costs and how fast its flips are, on real engines.
+
+Carried: CPU an event of the publisher (by compression) and of the consumer (by source and warehouse). Flips: three
+collector processes on data directories of their own, one gating service, Redis and PostgreSQL (fsync on). Prints one
+page and writes it down. Engines are started by `tests.servers`, so it runs from a checkout.
+"""
+
+import argparse
+import contextlib
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from loadtest.bench.carried import Carried, Filled, Job, carry, fill, idle_seconds
+from loadtest.bench.cpu import Cores, pinned
+from loadtest.bench.flips import FlipPlan, Hosts, measure_hosts
+from loadtest.bench.machine import describe
+from loadtest.bench.report import flips_table, table
+from loadtest.bench.result import Flips
+from loadtest.bench.stats import percentile
+from loadtest.bench.wrk import installed
+from tests.servers import KafkaCluster, PostgresServer, RedisServer
+
+FOLDER: Final = Path("docs/benchmarks")
+COMPRESSIONS: Final = ("none", "lz4", "zstd")
+DEFAULT_COMPRESSION: Final = "lz4"
+PUBLISHER: Final = ("publisher",)
+CONSUMER: Final = ("consumer", "materialise")
+
+PUBLISHER_US_MAX: Final = 12.0
+KAFKA_PER_CORE_MIN: Final = 100_000.0
+JOURNAL_PER_CORE_MIN: Final = 40_000.0
+PEAK_MB_MAX: Final = 400.0
+ENFORCED_MS_MAX: Final = 10.0
+WAITED_MS_MAX: Final = 50.0
+
+
+def carried(filled: Filled, work: Path, cores: Cores) -> list[Carried]:
+    """Every leg, each role on its own copy of the same hits."""
+    empty = work / "empty"
+    shutil.copytree(filled.data, empty, ignore=shutil.ignore_patterns("journals", "*.sock", "feed", "locks"))
+    found = []
+    for compression in COMPRESSIONS:
+        with _kafka(work / f"kafka-{compression}", cores) as kafka:
+            engines = {"KAFKA_BOOTSTRAP": kafka, "PIXELGATE_KAFKA_COMPRESSION": compression}
+            publisher = Job(f"publisher: journal -> acknowledged by Kafka, {compression}", PUBLISHER, engines)
+            idle = idle_seconds(publisher, empty, work, cores)
+            consumers = []
+            if compression == DEFAULT_COMPRESSION:
+                consumers = [(job, idle_seconds(job, empty, work, cores)) for job in _consumers(work, engines, "Kafka")]
+            found.append(carry(publisher, filled.data, filled.hits, idle, work, cores))
+            for job, job_idle in consumers:
+                _forget(work)
+                found.append(carry(job, empty, filled.hits, job_idle, work, cores))
+    for job in _consumers(work, {}, "journal"):
+        _forget(work)
+        idle = idle_seconds(job, empty, work, cores)
+        _forget(work)
+        found.append(carry(job, filled.data, filled.hits, idle, work, cores))
+    return found
+
+
+def _consumers(work: Path, engines: dict[str, str], source: str) -> list[Job]:
+    clickhouse = {**engines, "CLICKHOUSE_URL": f"chdb://{work / 'clickhouse'}"}
+    return [
+        Job(f"consumer: {source} -> DuckDB", CONSUMER, engines),
+        Job(f"consumer: {source} -> ClickHouse (chDB)", CONSUMER, clickhouse),
+    ]
+
+
+def _forget(work: Path) -> None:
+    """Each consumer begins with an empty warehouse."""
+    shutil.rmtree(work / "clickhouse", ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _kafka(folder: Path, cores: Cores) -> Iterator[str]:
+    with pinned(cores.load):
+        cluster = KafkaCluster(folder)
+        cluster.start()
+    try:
+        yield cluster.bootstrap
+    finally:
+        cluster.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def flips(plan: FlipPlan, work: Path) -> Flips:
+    """Flips over Redis and PostgreSQL, as production sets them."""
+    redis, postgres = RedisServer(work / "redis"), PostgresServer(work / "postgres", fsync="on")
+    try:
+        redis.start()
+        postgres.start()
+        engines = {"REDIS_URL": redis.url, "DATABASE_URL": postgres.database()}
+        return measure_hosts(plan, work, Hosts(plan.workers, engines))
+    finally:
+        redis.stop()
+        postgres.stop()
+
+
+def page(machine: dict[str, str], found: Sequence[Carried], timed: Flips | None) -> str:
+    """Everything that was found, in Markdown."""
+    parts = ["# The scaled-out form", f"Run of {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())}."]
+    parts.append("\n".join(f"- {name}: {value}" for name, value in machine.items()))
+    bars: list[tuple[str, str, str, bool]] = []
+    if found:
+        rows = [
+            [one.what, f"{one.events:,}", f"{one.cpu_us:.1f}", f"{one.per_core:,.0f}", f"{one.per_second:,.0f}",
+             f"{one.peak_mb:.0f}"] for one in found
+        ]  # fmt: skip
+        headings = ("what", "events", "CPU us an event", "events/s of one core", "as it went", "peak MB")
+        parts += ["## Carried", table(headings, rows)]
+        bars += _carried_bars(found)
+    if timed is not None:
+        pace = (
+            f"{timed.workers} collector processes, each a host of its own; {timed.hits_per_second:,.0f} hits/s on one."
+        )
+        parts += ["## Flips over Redis", pace, flips_table(timed), *(f"Fault: {fault}" for fault in timed.faults)]
+        for title, values, most in (
+            ("flip: commit to enforced by every host, p99", timed.enforced_ms, ENFORCED_MS_MAX),
+            ("flip: request to `--wait` answered, p99", timed.waited_ms, WAITED_MS_MAX),
+        ):
+            p99 = percentile(values, 99)
+            bars.append((title, f"<= {most:g} ms", f"{p99:.2f} ms", p99 <= most))
+    rows = [[title, bar, value, "PASS" if met else "MISS"] for title, bar, value, met in bars]
+    return "\n\n".join([*parts, "## Bars", table(("bar", "", "found", "verdict"), rows)]) + "\n"
+
+
+def _carried_bars(found: Sequence[Carried]) -> Iterator[tuple[str, str, str, bool]]:
+    for one in found:
+        if one.what.startswith("publisher"):
+            yield one.what, f"<= {PUBLISHER_US_MAX:g} us", f"{one.cpu_us:.1f} us", one.cpu_us <= PUBLISHER_US_MAX
+            continue
+        least = KAFKA_PER_CORE_MIN if "Kafka ->" in one.what else JOURNAL_PER_CORE_MIN
+        yield one.what, f">= {least:,.0f} events/s of one core", f"{one.per_core:,.0f}", one.per_core >= least
+        yield f"{one.what}, peak RSS", f"<= {PEAK_MB_MAX:g} MB", f"{one.peak_mb:.0f} MB", one.peak_mb <= PEAK_MB_MAX
+
+
+def options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m loadtest.bench.scaled", description=__doc__.partition("\n")[0])
+    add = parser.add_argument
+    add("--hits", type=int, default=300_000, help="hits to carry; 0 leaves that out (300,000)")
+    add("--flips", type=int, default=300, help="flips to time; 0 leaves them out (300)")
+    add("--hosts", type=int, default=3, help="collector processes that enforce them (3)")
+    add("--pace", type=int, default=1000, help="hits a second meanwhile (1,000)")
+    add("--seed", type=int, default=1, help="of the browser heads (1)")
+    add("--to", type=Path, default=FOLDER, metavar="DIR", help=f"where scaled.md is written ({FOLDER})")
+    add("--work", type=Path, metavar="DIR", help="where engines and journals lie, on a real disk (a temporary one)")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print, write down; returns the exit code: 0 whatever was found."""
+    chosen = options(arguments)
+    if not installed():
+        print("bench: wrk is not installed (Debian: apt-get install wrk)", file=sys.stderr)
+        return 1
+    cores = Cores.of_this_machine()
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=chosen.work) as name:
+        work = Path(name)
+        found: list[Carried] = []
+        if chosen.hits:
+            found = carried(fill(work / "fill", cores, chosen.hits, chosen.seed), work, cores)
+            os.sync()
+        timed = None
+        if chosen.flips:
+            timed = flips(FlipPlan(chosen.flips, chosen.hosts, chosen.pace, 16, chosen.seed), work)
+        text = page(dict(describe(cores, work)), found, timed)
+    chosen.to.mkdir(parents=True, exist_ok=True)
+    (chosen.to / "scaled.md").write_text(text, encoding="utf-8")
+    print(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
