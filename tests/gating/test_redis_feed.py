@@ -1,6 +1,7 @@
 """What only the feed over Redis does: pieces, the saved map, and what Redis may answer while a state is read."""
 
 import asyncio
+import contextlib
 
 import pytest
 import redis
@@ -163,3 +164,61 @@ def test_waits_grow_to_a_limit_and_are_drawn_from_nothing_up():
     assert {low for low, _ in drawn} == {0}
     backoff.reset()
     assert backoff.next_seconds() == 0.1
+
+
+@contextlib.asynccontextmanager
+async def following(redis_url):
+    """A worker that follows with no leader about."""
+    follower = Gate()
+    feed = RedisFeed(follower, url=redis_url, worker="w")
+    await feed.load()
+    running = asyncio.create_task(feed.run())
+    try:
+        yield follower, feed
+    finally:
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+
+
+async def test_a_gap_in_the_stream_has_the_state_paged_before_anything_after_it_counts(redis_url, server):
+    """I5, DESIGN 6"""
+    put(server, [a_change(1, "shop")])
+    async with following(redis_url) as (follower, feed):
+        assert follower.version == 1
+        with server.pipeline() as step:  # at once, as the relay's own steps are
+            step.hset(redis_keys.state_of(EPOCH), "missed", a_change(2, "missed").encode())
+            step.hset(redis_keys.state_of(EPOCH), "seen", a_change(3, "seen").encode())
+            step.set(redis_keys.head_of(EPOCH), 3)
+            step.xadd(redis_keys.stream_of(EPOCH), {"c": a_change(3, "seen").encode()}, id="3-0")
+            step.execute()
+        await aeventually(lambda: follower.version == 3)
+        assert (len(follower), feed.snapshots) == (3, 2)
+
+
+async def test_a_head_that_the_stream_never_told_of_is_paged(redis_url, server):
+    """The stream was trimmed or removed while the worker was cut off."""
+    put(server, [a_change(1, "shop")])
+    async with following(redis_url) as (follower, feed):
+        put(server, [a_change(2, "missed")])
+        await aeventually(lambda: follower.version == 2)
+        assert (len(follower), feed.snapshots) == (2, 2)
+
+
+async def test_another_epoch_is_followed_though_no_leader_says_so(redis_url, server):
+    put(server, [a_change(7, "shop")])
+    async with following(redis_url) as (follower, _):
+        put(server, [a_change(2, "other")], epoch="other")
+        await aeventually(lambda: (follower.epoch, follower.version) == ("other", 2))
+        assert len(follower) == 1
+
+
+async def test_a_map_that_is_newer_than_the_state_stays(redis_url, server):
+    """DESIGN 6: within an epoch a worker never moves backwards."""
+    put(server, [a_change(5, "shop")])
+    follower = Gate()
+    await RedisFeed(follower, url=redis_url, worker="w").load()
+    put(server, [a_change(3, "shop")])
+    feed = RedisFeed(follower, url=redis_url, worker="again")
+    await feed.load()
+    assert (follower.version, feed.snapshots, feed._standing) == (5, 0, EPOCH)
