@@ -13,6 +13,8 @@
 -- ClickHouse has no transaction over statements. Instead every table is one in which a row written twice is one: it is
 -- sorted by what tells its rows apart, and merges and reads (FINAL, max) keep a single one. So any statement may be
 -- repeated; clickhouse.py says in which order they come so that a death between any two loses and doubles nothing.
+-- FINAL costs a read two to five times its CPU (one thread, a million rows in ten parts, chDB 26.9: an account's count
+-- of visitors 42 ms instead of 8, all counted by journal 67 instead of 10): a report never shows an event twice for that.
 --
 -- Order: `events` by account, then time: a report or an export reads one account's period as one stretch, in the order
 -- in which an export gives it; the id makes the order total and is what a repetition is replaced by. `unverified` by
