@@ -42,8 +42,9 @@ def hits(journal: str, *sequences: int, **fields) -> list[Event]:
 class Scaled:
     """A consumer's service on Kafka, a publisher that answers, and a hand that writes."""
 
-    def __init__(self, house, bootstrap: str) -> None:
+    def __init__(self, house, bootstrap: str, clickhouse_url: str | None) -> None:
         self.house, self.bootstrap, self.topics, self.journal = house, bootstrap, own_topics(), uuid.uuid4().hex
+        self.settings = ConsumerSettings(data=house.data.root, kafka_bootstrap=bootstrap, clickhouse_url=clickhouse_url)
 
     async def start(self) -> "Scaled":
         self.house.create()
@@ -51,8 +52,7 @@ class Scaled:
         await make_topics(self.bootstrap, self.topics.publishers)
         self.publisher = await Answering(self.bootstrap, self.topics.publishers).start()
         self.writer = await Writer(self.bootstrap, self.topics).start()
-        settings = ConsumerSettings(data=self.house.data.root, kafka_bootstrap=self.bootstrap)
-        self.service = Service(self.house.data, settings, self.topics)
+        self.service = Service(self.house.data, self.settings, self.topics)
         self.running = [asyncio.create_task(self.service.loop.run()), asyncio.create_task(self.service.announcer.run())]
         return self
 
@@ -74,10 +74,12 @@ class Scaled:
         await self.publisher.close()
 
 
-@pytest.fixture
-async def scaled(house, kafka_cluster, monkeypatch):
+@pytest.fixture(params=["duckdb", "clickhouse"])
+async def scaled(request, house, kafka_cluster, monkeypatch):
+    """Over either form of the warehouse."""
+    url = request.getfixturevalue("clickhouse_url") if request.param == "clickhouse" else None
     monkeypatch.setattr(loop_module, "BACKOFF_SECONDS_MAX", 0.01)
-    scaled = await Scaled(house, kafka_cluster.bootstrap).start()
+    scaled = await Scaled(house, kafka_cluster.bootstrap, url).start()
     yield scaled
     await scaled.close()
 

@@ -1,6 +1,7 @@
 """I10 out of a real Kafka: whatever a publisher repeats and whatever becomes of the topics, each event once."""
 
 import asyncio
+import time
 import uuid
 
 import pytest
@@ -178,6 +179,26 @@ async def test_a_topic_made_anew_while_it_is_read_loses_and_doubles_nothing(grou
     await anew.write(events(one, *range(31, 31 + more)), partition=0)
     await anew.close()
     await group.holds(ids(one, *range(1, 31 + more)), 60)
+
+
+async def test_a_topic_made_anew_behind_the_clients_back_is_never_read_on_from_the_old_place(group, writer, topics):
+    """No error and no metadata told the client: it fetches on in the new topic, whose id alone gives it away."""
+    one = journal()
+    member = group.join()
+    await writer.write(events(one, *range(1, 31)), partition=0)
+    await group.holds(ids(one, *range(1, 31)))
+    consumer, partitions = member.source._member.consumer, [TopicPartition(topics.events, n) for n in (0, 1)]
+    consumer.pause(*partitions)
+    paused_ms = time.time() * 1000
+    hidden = TopicPartition(topics.hidden, 0)
+    await aeventually(lambda: consumer.last_poll_timestamp(hidden) > paused_ms + 600)  # its fetch in flight is over
+    await delete_topics(group.bootstrap, topics.events)
+    await make_topics(group.bootstrap, topics.events, partitions=2)
+    anew = await Writer(group.bootstrap, topics).start()
+    await anew.write(events(one, *range(31, 91)), partition=0)
+    await anew.close()
+    consumer.resume(*partitions)
+    await group.holds(ids(one, *range(1, 91)), 60)
 
 
 async def test_records_that_retention_took_before_they_were_read_are_told_and_counted(group, writer, topics):
