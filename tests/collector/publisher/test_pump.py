@@ -193,9 +193,7 @@ class _SlowSink:
         return Slow()
 
 
-async def test_a_disk_that_refuses_the_commit_stops_the_reading(
-    host, kafka_cluster, monkeypatch
-):
+async def test_a_disk_that_refuses_the_commit_stops_the_reading(host, kafka_cluster, monkeypatch):
     """Everything on the wire is known by its cursor or in a lane: a full disk must not send it again and again."""
     names = topics()
     journal = host.journal()
