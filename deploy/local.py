@@ -31,7 +31,7 @@ ORPHAN_SECONDS: Final = 12.0  # child.py ends the roles of a supervisor that was
 COLLECTOR_STOP_SECONDS: Final = 15.0  # it answers what it has read
 DRAIN_SECONDS: Final = 20.0  # for the consumer to take over what is journalled; the rest waits for the next start
 CONSUMER_STOP_SECONDS: Final = 15.0  # it ends the step in hand
-PUBLISHER_STOP_SECONDS: Final = 15.0  # it waits for what is in flight, bounded
+PUBLISHER_STOP_SECONDS: Final = 20.0  # it waits for what is in flight, bounded
 GATING_STOP_SECONDS: Final = 10.0
 LIVE_SECONDS: Final = 1.0
 

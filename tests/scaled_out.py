@@ -91,18 +91,28 @@ class Site:
         self.admin_port = free_port()
         self.roles: list[Role] = []
 
-    def cli(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        """A command that must end with this exit code."""
+    def cli(self, *arguments: str, code: int = 0, data: Path | None = None) -> subprocess.CompletedProcess[str]:
+        """A command that must end with this exit code. data: on another host than the center."""
+        data = data or self.center
         done = subprocess.run(
-            [PIXELGATE, "--data", self.center, *arguments], capture_output=True, text=True, timeout=180, check=False,
-            env=environment(self.center, **self.engines.settings),
+            [PIXELGATE, "--data", data, *arguments], capture_output=True, text=True, timeout=180, check=False,
+            env=environment(data, **self.engines.settings),
         )  # fmt: skip
         assert done.returncode == code, (arguments, done.returncode, done.stdout, done.stderr, self.logs())
         return done
 
-    def json(self, *arguments: str) -> Any:
+    def json(self, *arguments: str, data: Path | None = None) -> Any:
         """A command's one JSON document."""
-        return json.loads(self.cli(*arguments, "--json").stdout)
+        return json.loads(self.cli(*arguments, "--json", data=data).stdout)
+
+    def must_conserve(self, events: int) -> None:
+        """I4, I10: on each host what was counted, journalled and is in the warehouse add up; and all hosts to `events`.
+
+        Nothing runs: the warehouse is chDB's, which one process holds.
+        """
+        sums = [self.json("verify", data=host) for host in self.hosts]
+        assert [one["faults"] for one in sums] == [[] for _ in self.hosts]
+        assert sum(one["warehouse"] for one in sums) == events
 
     def logs(self) -> str:
         """The end of what each role printed."""

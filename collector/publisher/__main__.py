@@ -14,8 +14,9 @@ import uvloop
 from pydantic import ValidationError
 
 from collector.config import PublisherSettings
-from collector.errors import SettingMissing
+from collector.errors import BookDamaged, SettingMissing, TotalDamaged
 from collector.journal.directory import journals
+from collector.publisher.book import read_book
 from collector.publisher.correspondence import Correspondent
 from collector.publisher.dead_letters import DIRECTORY
 from collector.publisher.exposition import PublisherMetrics
@@ -23,6 +24,7 @@ from collector.publisher.pump import Publisher
 from collector.publisher.record_batch import Compression
 from collector.publisher.sink import KafkaSink
 from collector.publisher.topics import Topics
+from collector.totals import fold
 from gating.datadir import DataDirectory
 from gating.errors import PixelgateError
 from gating.operations import operations, server_of
@@ -32,8 +34,13 @@ METRICS_HOST: Final = "127.0.0.1"
 EXIT_SECONDS: Final = 15.0
 """A stop ends the process by then whatever hangs; the cursors are where they are, so that nothing is lost."""
 
+FOLD_SECONDS: Final = 5.0
+"""Between two looks for counters of workers that are gone."""
+
 COLLECT_OBJECTS: Final = 500_000
 """Objects before the garbage collector looks: a share makes thousands that all go by themselves."""
+
+_log = logging.getLogger("pixelgate.collector")
 
 
 def main() -> int:
@@ -79,15 +86,32 @@ async def _serve(data: DataDirectory, settings: PublisherSettings, bootstrap: st
     pumping = asyncio.create_task(publisher.run(stopped))
     pumping.add_done_callback(lambda _: stopped.set())
     speaking = asyncio.create_task(voice.run())
+    folding = asyncio.create_task(_fold_now_and_then(data))
     try:
         await serve_until(stopped, doors)
     finally:
         _exit_in(EXIT_SECONDS)
         await pumping
         speaking.cancel()
-        await asyncio.wait({speaking})
+        folding.cancel()
+        await asyncio.wait({speaking, folding})
         if not publisher.trouble and not journals(data.journals):
             await voice.farewell()
+
+
+async def _fold_now_and_then(data: DataDirectory) -> None:
+    """Fold the counters of workers whose journals are published and gone, as an embedded consumer does."""
+    while True:
+        try:
+            await asyncio.to_thread(fold, data.counters, data.journals, lambda: _published(data))
+        except (OSError, BookDamaged, TotalDamaged) as error:
+            _log.warning("counters of workers that are gone were not folded: %s", error)
+        await asyncio.sleep(FOLD_SECONDS)
+
+
+def _published(data: DataDirectory) -> dict[str, int]:
+    """Up to where each journal is in Kafka, in the dead letters, or told missing."""
+    return {journal: account.last for journal, account in read_book(data.root).journals.items()}
 
 
 def _exit_in(seconds: float) -> None:

@@ -10,10 +10,13 @@ import pytest
 
 from collector.addresses import Addresses
 from collector.journal import JournalReader
+from collector.metrics import CounterFile, Counters, read_counters
+from collector.outcome import Outcome
 from collector.publisher.dead_letters import DIRECTORY, DeadLetters, Letter
 from collector.publisher.topics import Topics
 from collector.refine import event_of
 from gating.datadir import DataDirectory
+from gating.worker_counters import TOTAL
 from tests.collector.publisher.kit import Host, deduped, record, seen, visitors, write
 from tests.deploy.console import Console
 from tests.eventually import eventually
@@ -134,6 +137,22 @@ async def test_a_killed_publisher_loses_nothing_and_what_it_sent_twice_is_told_b
         process.stop()
     found = deduped(await seen(own_kafka.bootstrap, *Topics().of_events))
     assert sorted(one.sequence for one in found) == list(range(1, 60_001))
+
+
+def test_counters_of_workers_whose_journals_are_published_and_gone_are_folded(host, own_kafka, tmp_path):
+    """Else their files would grow for ever: an embedded consumer folds them, and none runs on a publisher's host."""
+    journal = host.journal()
+    write(journal, visitors(50))
+    journal.close()
+    counters = Counters()
+    counters.outcomes[Outcome.ACCEPTED] = 50
+    file = CounterFile(host.data.counters, journal=journal.id, worker=0)
+    file.publish(counters, connections=0, version=1, leased=True, clean=True)
+    with publisher(host, tmp_path / "log", own_kafka.bootstrap) as process:
+        eventually(lambda: process.must_live() and not (host.data.counters / f"{journal.id}.json").exists(), 60)
+        process.stop()
+    (total,) = read_counters(host.data.counters)
+    assert (total.journal, total.kept) == (TOTAL, 50)
 
 
 def test_one_reader_takes_the_journals_of_a_data_directory_over(host, kafka_cluster, tmp_path):

@@ -95,7 +95,7 @@ class _Broker(ServerProcess):
     def launch(self) -> None:
         """Format the log the first time, and start without waiting."""
         if not (self.folder / "logs").exists():
-            format_: Command = ["format", "-t", self._cluster, "-c", self._properties]
+            format_: Command = ["format", f"--cluster-id={self._cluster}", "-c", self._properties]  # may begin with "-"
             done = subprocess.run(
                 self._java("kafka.tools.StorageTool", *format_), capture_output=True, text=True, check=False
             )
