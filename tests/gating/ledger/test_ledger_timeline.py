@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gating.ledger.timeline import UNKNOWN, Change, Held, Timeline, changes_of, standing_at
@@ -50,10 +50,13 @@ def test_a_hit_is_judged_by_what_held_an_uncertainty_after_it(timeline, received
 
 
 SKEWS = st.integers(-SECOND_US // 2, SECOND_US // 2)  # of any two hosts' clocks, up to a second apart
-GAPS = st.integers(0, 5 * SECOND_US)
+GAPS = st.just(0) | st.integers(0, SECOND_US // 10) | st.integers(0, 5 * SECOND_US)
+FARTHEST = SECOND_US // 2
 
 
 @given(st.lists(st.tuples(st.sampled_from(Verdict), SKEWS, GAPS), min_size=1, max_size=6), SKEWS, GAPS, st.booleans())
+@example([(Verdict.ACCEPT, 0, 0), (Verdict.HIDE, FARTHEST, 0)], -FARTHEST, 0, False)
+@example([(Verdict.ACCEPT, 0, 0), (Verdict.HIDE, FARTHEST, SECOND_US)], -FARTHEST, 0, True)
 def test_a_hit_after_a_flip_is_never_judged_by_what_was_before_it_though_clocks_differ_by_a_second(
     flips, worker_skew_us, after_us, by_deadline
 ):
@@ -76,6 +79,8 @@ def test_a_hit_after_a_flip_is_never_judged_by_what_was_before_it_though_clocks_
 
 
 @given(SKEWS, SKEWS, GAPS, st.booleans())
+@example(FARTHEST, -FARTHEST, 0, False)
+@example(FARTHEST, -FARTHEST, 0, True)
 def test_a_key_made_meanwhile_collects_from_its_making_on_though_clocks_differ_by_a_second(
     made_skew_us, worker_skew_us, after_us, revoked
 ):
