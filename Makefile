@@ -6,10 +6,10 @@ SERVERS := redis-server postgresql java:default-jre-headless mvn:maven
 TEST_STAMP := .venv/.test-extras
 
 .DEFAULT_GOAL := help
-.PHONY: help run test servers lint format e2e faults bench lock clean
+.PHONY: help run test servers lint format e2e faults bench bench-scaled lock clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[.a-z0-9_-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[.a-z0-9_-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .venv: requirements.lock pyproject.toml  ## build the environment from the hash-pinned lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -43,9 +43,15 @@ faults: $(TEST_STAMP)  ## kill -9, SIGSTOP, full disks, failing fsync: the long 
 	@deploy/packages.sh strace
 	PIXELGATE_FAULTS=long $(BIN)/python -m pytest tests/faults -v --timeout 3600
 
-bench: .venv  ## CPU a hit beside nginx + Lua and others; writes docs/benchmarks
+bench: $(TEST_STAMP)  ## CPU a hit beside nginx + Lua and others; writes docs/benchmarks
 	@deploy/packages.sh wrk nginx libnginx-mod-http-lua gcc libc6-dev
 	$(BIN)/python -m loadtest.bench
+	@$(MAKE) --no-print-directory bench-scaled
+
+bench-scaled: $(TEST_STAMP)  ## what several hosts cost: events through Kafka, flips through Redis, Kafka away, 1M write keys
+	@deploy/packages.sh wrk $(SERVERS)
+	$(BIN)/python -m loadtest.bench.scaled
+	$(BIN)/python -m loadtest.bench.keys
 
 lint: $(TEST_STAMP)  ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .

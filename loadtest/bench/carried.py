@@ -124,14 +124,14 @@ def _await_done(running: Running, port: int, events: int) -> None:
     """Until the role tells of so many events."""
     until = time.monotonic() + WORK_SECONDS_MAX
     while time.monotonic() < until and running.process.poll() is None:
-        done = re.findall(rf"^{DONE}(?:\{{[^}}]*\}})? (\S+)$", _scrape(port), re.MULTILINE)
+        done = re.findall(rf"^{DONE}(?:\{{[^}}]*\}})? (\S+)$", scrape(port), re.MULTILINE)
         if done and sum(map(float, done)) >= events:
             return
         time.sleep(POLL_SECONDS)
     raise ServerFailed(f"it did not take {events:,} events on: {last_words(running.words)}")
 
 
-def _scrape(port: int) -> str:
+def scrape(port: int) -> str:
     """What the metrics port tells; empty while it does not answer."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     try:

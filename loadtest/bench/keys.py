@@ -14,20 +14,22 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from loadtest.bench.cpu import Cores
+import redis
+
+from loadtest.bench.cpu import Cores, pinned
 from loadtest.bench.machine import describe
 from loadtest.bench.result import Round
 from loadtest.bench.rounds import Plan, play, tell
 from loadtest.bench.stats import Spread, spread
 from loadtest.bench.wrk import Load, Seen, installed, write_heads
 from loadtest.heads import HEADS, heads
-from loadtest.peers.pixelgate import Accounts, Pixelgate
+from loadtest.peers.pixelgate import Accounts, Pixelgate, program
 from loadtest.peers.server import (
     MANY_BROWSERS,
     POLL_SECONDS,
@@ -39,12 +41,14 @@ from loadtest.peers.server import (
     last_words,
     launch,
 )
+from tests.servers import RedisServer
 
 FOLDER: Final = Path("docs/benchmarks")
 LEDGERS: Final = Path("build/bench")
 MAKING_SECONDS: Final = 3600.0
 """A million accounts took 530 s on a busy machine."""
 LOADING_SECONDS: Final = 60.0
+FILLING_SECONDS: Final = 300.0
 PACE_CONNECTIONS: Final = 64
 PACE_MS: Final = 32
 """64 connections, each of which rests so long between two hits: 2,000 hits a second."""
@@ -103,12 +107,16 @@ class Loaded:
     max_ms: float
 
 
-def load(accounts: ManyAccounts, cores: Cores, work: Path) -> Loaded:
-    """Start a worker, fire at it until its map stands, look at its memory, stop it. Raises ServerFailed, WrkFailed."""
+def load(accounts: ManyAccounts, cores: Cores, work: Path, redis_url: str | None = None) -> Loaded:
+    """Start a worker, fire at it until its map stands, look at its memory, stop it. Raises ServerFailed, WrkFailed.
+
+    redis_url: it reads its map from there, not from the ledger.
+    """
     data, words, port = work / "data", work / "words", free_port()
     accounts.copy(data)
     file = write_heads(work / "heads", heads(1, HEADS, accounts.keys))
     settings = {"PIXELGATE_DATA": str(data), "PIXELGATE_HOST": "127.0.0.1", "PIXELGATE_PORT": str(port)}
+    settings |= {"REDIS_URL": redis_url} if redis_url else {}
     argv = ["env", *(f"{name}={value}" for name, value in settings.items()), sys.executable, "-m", "collector"]
     began = time.monotonic()
     running = Running(launch(argv, words, cores.server), port, words)
@@ -129,6 +137,43 @@ def load(accounts: ManyAccounts, cores: Cores, work: Path) -> Loaded:
     return Loaded(
         accounts.count, first, standing, rss, peak, seen.answered, seen.p99_us / 1000, seen.max_us / 1000
     )  # fmt: skip
+
+
+@contextmanager
+def filled_redis(accounts: ManyAccounts, cores: Cores, work: Path) -> Iterator[str]:
+    """A Redis that holds the accounts' whole state, written by the gating service, which has stopped again."""
+    folder = work / "redis"
+    with pinned(cores.load):
+        server = RedisServer(folder)
+        server.start()
+    try:
+        data, words = work / "gating", work / "words"
+        accounts.copy(data)
+        argv = ["env", f"REDIS_URL={server.url}", str(program()), "--data", str(data), "gating", "--admin-port", "0"]
+        gating = Running(launch(argv, words, cores.server), 0, words)
+        try:
+            _await_state(server.url, accounts.count, gating)
+        finally:
+            gating.stop()
+            shutil.rmtree(data)
+        yield server.url
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _await_state(url: str, accounts: int, gating: Running) -> None:
+    """Until the state that the pointer names is whole."""
+    until = time.monotonic() + FILLING_SECONDS
+    with redis.Redis.from_url(url, decode_responses=True) as client:
+        while time.monotonic() < until and gating.process.poll() is None:
+            epoch = client.hget("{pixelgate}:epoch", "epoch")
+            if epoch and client.exists(f"{{pixelgate}}:{epoch}:head"):
+                if client.hlen(f"{{pixelgate}}:{epoch}:state") >= accounts:
+                    return
+                break
+            time.sleep(POLL_SECONDS)
+    raise ServerFailed(f"Redis was not filled with {accounts:,} accounts: {last_words(gating.words)}")
 
 
 def _await_map(running: Running, began: float) -> float:
@@ -218,6 +263,7 @@ def options(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="N",
         help="starts of each, for memory and loading (3)",
     )
+    add("--no-redis", dest="redis", action="store_false", help="leave the same loads from Redis out")
     add("--rounds", type=int, default=5, help="interleaved rounds of CPU a hit; 0 leaves them out (5)")
     add("--seconds", type=int, default=3, help="measured seconds of a round (3)")
     add("--connections", type=int, default=64, help="connections at a time (64)")
@@ -247,6 +293,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for one in both:
                 starts.append(load(one, cores, work))
                 print(starts[-1], flush=True)
+        carried = []
+        for one in both if chosen.redis else ():
+            with filled_redis(one, cores, work) as url:
+                for _ in range(chosen.starts):
+                    carried.append(load(one, cores, work, url))
+                    print(carried[-1], flush=True)
         rounds = []
         plan = Plan(chosen.rounds, chosen.seconds, 1, chosen.connections, 1)
         for played in play(servers, [MANY_BROWSERS], plan, cores, work):
@@ -257,6 +309,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     facts = "\n".join(f"- {what}: {value}" for what, value in machine.items())
     text = f"# What write keys cost a worker\n\nMeasured {at}.\n\n{facts}\n\n"
     text += table(starts, rounds, servers[0].name, servers[1].name) + "\n"
+    if carried:
+        text += "\n## From Redis\n\n" + table(carried, (), servers[0].name, servers[1].name) + "\n"
     chosen.to.mkdir(parents=True, exist_ok=True)
     (chosen.to / "keys.md").write_text(text)
     print(f"\n{text}\nwritten: {chosen.to / 'keys.md'}")

@@ -16,6 +16,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from loadtest.bench.away import Away
+from loadtest.bench.away import measure as measure_away
 from loadtest.bench.carried import Carried, Filled, Job, carry, fill, idle_seconds
 from loadtest.bench.cpu import Cores, pinned
 from loadtest.bench.flips import FlipPlan, Hosts, measure_hosts
@@ -28,7 +30,7 @@ from tests.servers import KafkaCluster, PostgresServer, RedisServer
 
 FOLDER: Final = Path("docs/benchmarks")
 COMPRESSIONS: Final = ("none", "lz4", "zstd")
-DEFAULT_COMPRESSION: Final = "lz4"
+DEFAULT_COMPRESSION: Final = "zstd"
 PUBLISHER: Final = ("publisher",)
 CONSUMER: Final = ("consumer", "materialise")
 
@@ -38,6 +40,10 @@ JOURNAL_PER_CORE_MIN: Final = 40_000.0
 PEAK_MB_MAX: Final = 400.0
 ENFORCED_MS_MAX: Final = 10.0
 WAITED_MS_MAX: Final = 50.0
+P99_RATIO_MAX: Final = 1.1
+GROWN_MB_MAX: Final = 100.0
+"""What may wait in memory is bounded by 64 MB; the rest is the allocator's."""
+DRAIN_RATIO_MIN: Final = 3.0
 
 
 def carried(filled: Filled, work: Path, cores: Cores) -> list[Carried]:
@@ -103,7 +109,7 @@ def flips(plan: FlipPlan, work: Path) -> Flips:
         postgres.stop()
 
 
-def page(machine: dict[str, str], found: Sequence[Carried], timed: Flips | None) -> str:
+def page(machine: dict[str, str], found: Sequence[Carried], timed: Flips | None, gone: Away | None) -> str:
     """Everything that was found, in Markdown."""
     parts = ["# The scaled-out form", f"Run of {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())}."]
     parts.append("\n".join(f"- {name}: {value}" for name, value in machine.items()))
@@ -127,6 +133,9 @@ def page(machine: dict[str, str], found: Sequence[Carried], timed: Flips | None)
         ):
             p99 = percentile(values, 99)
             bars.append((title, f"<= {most:g} ms", f"{p99:.2f} ms", p99 <= most))
+    if gone is not None:
+        parts += ["## Kafka away", _away_text(gone)]
+        bars += _away_bars(gone)
     rows = [[title, bar, value, "PASS" if met else "MISS"] for title, bar, value, met in bars]
     return "\n\n".join([*parts, "## Bars", table(("bar", "", "found", "verdict"), rows)]) + "\n"
 
@@ -141,6 +150,25 @@ def _carried_bars(found: Sequence[Carried]) -> Iterator[tuple[str, str, str, boo
         yield f"{one.what}, peak RSS", f"<= {PEAK_MB_MAX:g} MB", f"{one.peak_mb:.0f} MB", one.peak_mb <= PEAK_MB_MAX
 
 
+def _away_text(gone: Away) -> str:
+    lines = [
+        f"{gone.hits_per_second:,.0f} hits/s through all of it; Kafka killed for {gone.seconds:.0f} s.",
+        f"Answers, p99: {gone.there_p99_ms:.2f} ms with Kafka there, {gone.away_p99_ms:.2f} ms with it away.",
+        f"Publisher's RSS: {gone.publisher_before_mb:.0f} MB before, {gone.publisher_after_mb:.0f} MB at its end.",
+        f"Waiting then: {gone.owed:,} hits, {gone.spool_mb:.0f} MB of journals.",
+        f"Carried after: {gone.drain_per_second:,.0f} events/s while hits went on coming in.",
+    ]
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _away_bars(gone: Away) -> Iterator[tuple[str, str, str, bool]]:
+    ratio, grown = gone.answers_ratio, gone.publisher_after_mb - gone.publisher_before_mb
+    yield "Kafka away: answers' p99 / with Kafka there", f"<= {P99_RATIO_MAX:g}", f"{ratio:.2f}", ratio <= P99_RATIO_MAX
+    yield "Kafka away: publisher's RSS grows", f"<= {GROWN_MB_MAX:g} MB", f"{grown:.0f} MB", grown <= GROWN_MB_MAX
+    drain = gone.drain_ratio
+    yield "Kafka back: carried / coming in", f">= {DRAIN_RATIO_MIN:g}", f"{drain:.1f}", drain >= DRAIN_RATIO_MIN
+
+
 def options(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m loadtest.bench.scaled", description=__doc__.partition("\n")[0])
@@ -149,6 +177,8 @@ def options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--flips", type=int, default=300, help="flips to time; 0 leaves them out (300)")
     add("--hosts", type=int, default=3, help="collector processes that enforce them (3)")
     add("--pace", type=int, default=1000, help="hits a second meanwhile (1,000)")
+    add("--away", type=float, default=120.0, help="seconds that Kafka is away; 0 leaves that out (120)")
+    add("--away-pace", type=int, default=4000, help="hits a second meanwhile (4,000)")
     add("--seed", type=int, default=1, help="of the browser heads (1)")
     add("--to", type=Path, default=FOLDER, metavar="DIR", help=f"where scaled.md is written ({FOLDER})")
     add("--work", type=Path, metavar="DIR", help="where engines and journals lie, on a real disk (a temporary one)")
@@ -171,7 +201,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         timed = None
         if chosen.flips:
             timed = flips(FlipPlan(chosen.flips, chosen.hosts, chosen.pace, 16, chosen.seed), work)
-        text = page(dict(describe(cores, work)), found, timed)
+        gone = None
+        if chosen.away:
+            gone = measure_away(work / "away", cores, chosen.away, chosen.away_pace, chosen.seed)
+        text = page(dict(describe(cores, work)), found, timed, gone)
     chosen.to.mkdir(parents=True, exist_ok=True)
     (chosen.to / "scaled.md").write_text(text, encoding="utf-8")
     print(text)
