@@ -171,8 +171,9 @@ CREATE OR REPLACE TEMPORARY TABLE sent_again ENGINE = Memory AS SELECT journal, 
 INSERT INTO suspects SELECT journal, sequence, received FROM sent_again;
 
 -- name: keep_sent_again
+-- A client's retry is among them: it was judged, and is known when its place in a stream comes.
 INSERT INTO again SELECT journal, sequence FROM sent_again
-WHERE (journal, sequence) NOT IN (SELECT journal, sequence FROM aside);
+WHERE (journal, sequence) NOT IN (SELECT journal, sequence FROM aside WHERE reason = 'known');
 
 -- name: aside_taken_again
 INSERT INTO aside SELECT DISTINCT journal, sequence, 'known' FROM again

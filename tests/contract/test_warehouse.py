@@ -322,3 +322,11 @@ def test_nothing_waits_to_be_announced_where_nobody_announces(warehouse):
     put(warehouse, event(1, verified=False))
     assert warehouse.settle([Ruling("key", 0, "shop", ACCEPT, 3)], T0 + DAY, 100) == Settled(visible=1)
     assert warehouse.unannounced(10) == []
+
+
+def test_a_clients_retry_that_was_sent_again_is_counted_once(warehouse):
+    """I10: judged when it was sent again, known when its place in the stream comes."""
+    put(warehouse, event(1, client_id="c"))
+    assert warehouse.append([], [], [event(2, client_id="c")]) == Stored(duplicates=1)
+    assert put(warehouse, event(2, client_id="c"), event(3)) == Stored(events=1)
+    assert warehouse.sums()["journals"][JOURNAL] == {"events": 2, "duplicate": 1}

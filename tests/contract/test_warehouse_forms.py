@@ -19,13 +19,13 @@ from tests.consumers.events import ACCEPT, DAY, DROP, HIDE, SECOND, T0, event
 URLS = (None, "", "https://x.test/a?b#c", "https://x.test/a#b?c", "x?", "#", "?q=1#?")
 HIT = st.fixed_dictionaries(
     {
-        "account": st.sampled_from(["a", "b"]),
-        "write_key": st.sampled_from(["k", "l"]),
+        "account": st.sampled_from("aab"),
+        "write_key": st.sampled_from("kkl"),
         "verdict": st.sampled_from([ACCEPT, ACCEPT, HIDE]),
         "verified": st.sampled_from([True, True, False]),
         "version": st.integers(1, 6),
-        "received_at": st.integers(T0, T0 + 3 * DAY),
-        "client_id": st.sampled_from([None, None, "c", "d", "e"]),
+        "received_at": st.sampled_from([T0, T0 + DAY]) | st.integers(T0, T0 + 3 * DAY),
+        "client_id": st.sampled_from([None, "c", "c", "d"]),
         "visitor": st.sampled_from([None, "v", "w"]),
         "url": st.sampled_from(URLS),
         "referrer": st.sampled_from(URLS),
@@ -34,7 +34,7 @@ HIT = st.fixed_dictionaries(
 )
 STREAM = st.sampled_from("AB")
 STEP = st.one_of(
-    st.tuples(st.just("hits"), STREAM, st.lists(HIT, min_size=1, max_size=6)),
+    st.tuples(st.just("hits"), STREAM, st.lists(HIT, min_size=2, max_size=8)),
     st.tuples(st.just("take"), STREAM, st.integers(0, 4), st.integers(1, 8)),  # from how far back, and how many
     st.tuples(st.just("again"), STREAM, st.lists(st.integers(1, 16), min_size=1, max_size=4)),
     st.tuples(st.just("gap"), STREAM, st.integers(1, 3)),
@@ -92,12 +92,14 @@ def twins(tmp_path, clickhouse_url):
     twins.close()
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=12)
-@given(steps=st.lists(STEP, min_size=5, max_size=20))
-def test_any_life_leaves_the_same_behind_in_both_forms(twins, steps):
+@pytest.mark.timeout(300)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=6)
+@given(hits=st.lists(HIT, min_size=14, max_size=20), steps=st.lists(STEP, min_size=5, max_size=15))
+def test_any_life_leaves_the_same_behind_in_both_forms(twins, hits, steps):
     """I10, I11: appends, repetitions however they are cut, events sent again, settlements, gaps, reopenings."""
     logs = {name: Log(secrets.token_hex(16)) for name in "AB"}
     salt = secrets.token_hex(4)  # the twins live through all examples: accounts and keys of each are its own
+    live_through(twins, logs, salt, "hits", "A", hits)  # left to chance, most lives would be empty
     for step in steps:
         live_through(twins, logs, salt, *step)
     for log in logs.values():
