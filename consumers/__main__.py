@@ -38,7 +38,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m consumers", description=__doc__)
     parser.add_argument("role", nargs="?", choices=["materialise"], default="materialise")
     parser.parse_args()
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
+    logging.basicConfig(format="%(asctime)s consumer %(levelname)s %(message)s", stream=sys.stderr)
+    logging.getLogger("pixelgate").setLevel(logging.INFO)
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the source tells what matters, once
     gc.set_threshold(COLLECT_OBJECTS)
     os.umask(0o077)  # events are personal data: nothing this process makes is for other users
     try:

@@ -43,7 +43,10 @@ class Announcements(Protocol):
 
 
 class Announcer:
-    """One process's announcements. Several processes may announce out of one warehouse: then some come twice."""
+    """One process's announcements. Several may announce out of one warehouse, for a moment: then some come twice.
+
+    my_turn: whether this process is the one that does, now.
+    """
 
     def __init__(
         self,
@@ -52,8 +55,10 @@ class Announcer:
         on_worker: OnWorker,
         now_us: Callable[[], int],
         topics: Topics | None = None,
+        my_turn: Callable[[], bool] = lambda: True,
     ) -> None:
         self._bootstrap = bootstrap
+        self._my_turn = my_turn
         self._warehouse = warehouse
         self._on_worker = on_worker
         self._now_us = now_us
@@ -67,7 +72,7 @@ class Announcer:
         failures = 0
         while True:
             try:
-                events = await self.announce_some()
+                events = await self.announce_some() if self._my_turn() else 0
                 failures, self.trouble = 0, ""
             except (KafkaError, OSError, TimeoutError, WarehouseFailed) as error:
                 events, failures = 0, failures + 1

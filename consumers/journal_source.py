@@ -41,6 +41,7 @@ class JournalSource:
     """The `Source` protocol over a directory of journals."""
 
     unit = "journals"
+    settles = True  # a journal's reader is alone with its warehouse
 
     def __init__(self, journals: Path, quarantine: Path, addresses: Addresses) -> None:
         self._spool = Spool(journals, quarantine)

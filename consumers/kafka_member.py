@@ -116,9 +116,13 @@ class Member:
         answers = [await topic_ids(client, node, topics) for node in leaders]
         return {topic: {answer.get(topic) for answer in answers} for topic in topics}
 
+    def owns(self, partition: TopicPartition) -> bool:
+        """Whether the group has given the partition to this member. Any thread may ask."""
+        return self._consumer is not None and self._consumer._subscription.is_assigned(partition)
+
     def highwater(self, partition: TopicPartition) -> int:
         """The log's end by the last answer; 0 where none came yet."""
-        if self._consumer is None or not self._consumer._subscription.is_assigned(partition):
+        if self._consumer is None or not self.owns(partition):
             return 0
         return self._consumer.highwater(partition) or 0
 

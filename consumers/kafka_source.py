@@ -100,6 +100,11 @@ class KafkaSource:
 
     # The protocol
 
+    @property
+    def settles(self) -> bool:
+        """The group gives each partition to one member: whoever has the first of what may be unverified settles."""
+        return self._member.owns(TopicPartition(self._topics.hidden, 0))
+
     async def poll(self, wait_seconds: float) -> Batch:
         until = time.monotonic() + wait_seconds
         assigned = await self._ready(until)

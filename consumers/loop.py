@@ -149,7 +149,7 @@ class Loop:
 
     async def _settle(self) -> None:
         now = asyncio.get_running_loop().time()
-        if now < self._settle_at:
+        if now < self._settle_at or not self.source.settles:
             return
         settled = await self.on_worker(self.settler.settle_some)
         self._settle_at = now if settled.events else now + SETTLE_SECONDS

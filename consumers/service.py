@@ -89,7 +89,14 @@ class Service:
             return None
         from consumers.announcer import Announcer
 
-        return Announcer(self.kafka, self.warehouse, self.loop.on_worker, self.clock.now_us, self._topics)
+        return Announcer(
+            self.kafka,
+            self.warehouse,
+            self.loop.on_worker,
+            self.clock.now_us,
+            self._topics,
+            my_turn=lambda: self.loop.source.settles,
+        )
 
     async def settled(self, seconds: float) -> None:
         """Return once what was answered before the call is in the warehouse and settled. Raises NotSettledInTime."""

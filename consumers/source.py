@@ -86,10 +86,14 @@ class Source(Protocol):
     """At least once: what was polled and not committed comes again after a restart, in the same order.
 
     One loop drives it: poll, then commit of that very batch, then poll again. Raises SourceFailed for what may pass.
-    unit: what its ends are called where people read of them.
+    unit: what its ends are called where people read of them. settles: whether this process, of all that read into the
+    same warehouse, is the one that settles there now.
     """
 
     unit: str
+
+    @property
+    def settles(self) -> bool: ...
 
     async def poll(self, wait_seconds: float) -> Batch:
         """Return the next events, waiting up to `wait_seconds` for the first one; an empty batch after that."""

@@ -37,7 +37,7 @@ YEAR_2020_SECONDS: Final = 1_577_836_800  # a clock before it was never set
 
 def examine(root: Path) -> list[Check]:
     """Look at everything that can be looked at; what fails keeps nothing else from being looked at."""
-    checks = [settings(), disk(root), open_files(), clock(), *servers()]
+    checks = [settings(), disk(root), open_files(), clock(), *servers(root)]
     found = data_directory(root)
     checks.append(found)
     if found.result == FAIL or not (root / "VERSION").exists():
@@ -64,7 +64,7 @@ def settings() -> Check:
     return Check("settings", OK, f"{len(given)} given, the others at their defaults")
 
 
-def servers() -> list[Check]:
+def servers(root: Path) -> list[Check]:
     """Each server that a URL names; what looks at one is loaded only then, with its client."""
     try:
         gating, consumers = load(GatingSettings), load(ConsumerSettings)
@@ -86,7 +86,8 @@ def servers() -> list[Check]:
     if consumers.clickhouse_url:
         from deploy.doctor_clickhouse import clickhouse
 
-        found.append(clickhouse(consumers.clickhouse_url))
+        consumer_runs = (root / "VERSION").exists() and DataDirectory(root).is_held("consumer")
+        found.append(clickhouse(consumers.clickhouse_url, consumer_runs=consumer_runs))
     return found
 
 

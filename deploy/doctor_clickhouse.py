@@ -31,10 +31,16 @@ ATTEMPTS: Final = (
 """What the consumer's user must be allowed; views are made like tables. The order cleans up after itself."""
 
 
-def clickhouse(url: str) -> Check:
-    """One finding about the server: what keeps it from serving first, then what is doubtful, else its version."""
+def clickhouse(url: str, *, consumer_runs: bool = False) -> Check:
+    """One finding about the server: what keeps it from serving first, then what is doubtful, else its version.
+
+    consumer_runs: a consumer holds the data directory; of chDB, which one process holds, nothing more can be asked.
+    """
     try:
-        client = ClickHouseClient(place_of(url), writes=True)
+        place = place_of(url)
+        if place.embedded and consumer_runs:
+            return Check(NAME, OK, f"{place.name} is in use by the consumer of this data directory")
+        client = ClickHouseClient(place, writes=True)
     except ConsumerError as error:
         return Check(NAME, FAIL, str(error), "check CLICKHOUSE_URL, that the server runs, and that its database exists")
     try:

@@ -150,6 +150,22 @@ async def test_members_that_come_and_go_under_load_neither_lose_nor_double(group
     await group.holds(ids(one, *range(1, written + 1)))
 
 
+async def test_of_several_members_one_settles_and_another_takes_that_over(group):
+    """A warehouse without transactions is settled by one process at a time."""
+    first = group.join()
+    await aeventually(lambda: first.source.settles, 30)
+    second = group.join()
+
+    def both_read() -> bool:
+        return all(member.source.status().streams for member in (first, second))
+
+    await aeventually(lambda: both_read() and first.source.settles != second.source.settles, 40)
+    leaving, staying = (first, second) if first.source.settles else (second, first)
+    await group.leave(leaving)
+    await aeventually(lambda: staying.source.settles, 40)
+    assert not leaving.source.settles
+
+
 async def test_a_topic_made_anew_is_read_from_its_start(group, writer, topics):
     """Its offsets begin at 0 again, and stand beyond where the old one was read to before anyone looks."""
     one = journal()

@@ -17,7 +17,7 @@ def main() -> int:
         folder = Path(name)
         try:
             redis, kafka = RedisServer(folder / "redis"), KafkaCluster(folder / "kafka")
-            postgres = PostgresServer(folder / "postgres")
+            postgres = PostgresServer(folder / "postgres", fsync="on")
         except ServerMissing as missing:
             print(f"pixelgate: {missing}", file=sys.stderr)
             return 3
