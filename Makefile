@@ -29,7 +29,7 @@ run: .venv  ## everything embedded on this machine, under ./data; Ctrl-C stops i
 
 test: $(TEST_STAMP)  ## all tests, on real servers
 	@deploy/packages.sh chromium strace nginx wrk $(SERVERS)
-	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest tests -n 2 --dist loadfile
 
 servers: $(TEST_STAMP)  ## Redis, PostgreSQL and Kafka to play with, until Ctrl-C; prints the URLs to set
 	@deploy/packages.sh $(SERVERS)
@@ -41,7 +41,8 @@ e2e: $(TEST_STAMP)  ## the whole story with a browser: fire, pause, resume, canc
 
 faults: $(TEST_STAMP)  ## kill -9, SIGSTOP, full disks, failing fsync: the long form
 	@deploy/packages.sh strace
-	PIXELGATE_FAULTS=long $(BIN)/python -m pytest tests/faults -v --timeout 3600
+	PIXELGATE_FAULTS=long $(BIN)/python -m pytest tests/faults tests/consumers/test_clickhouse_kills.py \
+	  tests/gating/ledger/test_ledger_processes.py -v --timeout 3600
 
 bench: $(TEST_STAMP)  ## CPU a hit beside nginx + Lua and others; writes docs/benchmarks
 	@deploy/packages.sh wrk nginx libnginx-mod-http-lua gcc libc6-dev

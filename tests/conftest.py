@@ -4,11 +4,13 @@ import atexit
 import gc
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.servers.fixtures import (  # noqa: F401  fixtures are found by their names
     clickhouse_engine,
     clickhouse_url,
+    hand_over_missing,
     kafka_cluster,
     kafka_three,
     postgres_server,
@@ -16,6 +18,7 @@ from tests.servers.fixtures import (  # noqa: F401  fixtures are found by their 
     redis_server,
     redis_url,
     report_missing,
+    take_over_missing,
 )
 
 # No deadline for one example: machines that run tests stall, and speed is measured elsewhere.
@@ -27,6 +30,15 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 # collection: what hangs on it (hypothesis, the test modules it knows, DuckDB) then outlives the interpreter, and
 # DuckDB's binding reports that as leaked.
 atexit.register(gc.callbacks.clear)
+
+
+def pytest_sessionfinish(session):
+    hand_over_missing(session.config)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    take_over_missing(node)
 
 
 def pytest_terminal_summary(terminalreporter):

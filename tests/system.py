@@ -74,6 +74,9 @@ class System:
         try:
             yield
             self.stop()
+        except BaseException:
+            print(self.log.read_text(errors="replace")[-4000:])  # shown where the test failed
+            raise
         finally:
             self.kill()
 

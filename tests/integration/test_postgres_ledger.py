@@ -6,6 +6,18 @@ import pytest
 
 from gating.ledger import Ledger
 from tests.deploy.console import Console
+from tests.eventually import eventually
+from tests.processes import Process, answers
+
+
+@pytest.fixture
+def leader(tmp_path, postgres_url, redis_url):
+    """A gating process on another host, whose leases a flip on this one waits for."""
+    settings = {"database_url": postgres_url, "redis_url": redis_url, "admin_port": 0}
+    process = Process(["-m", "gating"], tmp_path / "elsewhere", tmp_path / "gating.log", **settings)
+    eventually(lambda: process.must_live() and answers(tmp_path / "elsewhere" / "gating.sock"), 30)
+    yield process
+    process.kill()
 
 
 @pytest.fixture
@@ -17,7 +29,7 @@ def pixelgate(tmp_path, postgres_url):
     return OnPostgres(tmp_path / "data")
 
 
-def test_an_account_lives_on_the_server_and_no_file_is_made(pixelgate, postgres_url):
+def test_an_account_lives_on_the_server_and_no_file_is_made(leader, pixelgate, postgres_url):
     made = pixelgate("account", "create", "--id", "shop", "--rulebook", "default", "--json")
     assert (made.code, made.json["version"]) == (0, 1), made.err
     assert pixelgate("account", "do", "shop", "pause", "--json").json["version"] == 2
@@ -31,7 +43,7 @@ def test_an_account_lives_on_the_server_and_no_file_is_made(pixelgate, postgres_
         assert ledger.head().version == 2
 
 
-def test_verify_report_and_doctor_read_the_server(pixelgate):
+def test_verify_report_and_doctor_read_the_server(leader, pixelgate):
     pixelgate("account", "create", "--id", "shop", "--rulebook", "default")
     verified = pixelgate("verify", "--json")
     assert (verified.code, verified.json["ok"], verified.json["history"]) == (0, True, 1), verified.err

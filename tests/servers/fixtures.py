@@ -85,6 +85,17 @@ def postgres_url(postgres_server: PostgresServer) -> str:
     return postgres_server.database()
 
 
+def hand_over_missing(config: pytest.Config) -> None:
+    """Of a worker process of the test run: tell the one that reports."""
+    if (output := getattr(config, "workeroutput", None)) is not None:
+        output["missing_servers"] = sorted(_MISSING)
+
+
+def take_over_missing(node: Any) -> None:
+    """What a worker process told when it ended."""
+    _MISSING.update(getattr(node, "workeroutput", {}).get("missing_servers", ()))
+
+
 def report_missing(reporter: Any) -> None:
     """One loud line a server that could not be had, at the very end."""
     for missing in sorted(_MISSING):

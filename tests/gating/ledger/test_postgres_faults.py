@@ -12,10 +12,10 @@ from gating.account import Request
 from gating.datadir import DataDirectory
 from gating.errors import Unreachable
 from gating.ledger import Ledger, Who, postgres
-from gating.process import Leading
 from gating.service import Waiting
 from gating.status import Role
 from tests.eventually import aeventually, eventually
+from tests.gating.led import led
 from tests.gating.ledger.cutter import Wire, through
 from tests.gating.ledger.desk import OPERATOR, Desk
 from tests.gating.ledger.test_ledger_processes import whole
@@ -178,7 +178,7 @@ async def test_a_service_learns_what_became_of_a_commit_whose_answer_was_lost(wi
     """I5: no lease may be granted for the head before a flip that stands, though its caller was told of an error."""
     directory = DataDirectory.open(tmp_path / "data")
     pause = Request("pause", Role.OPERATOR, actor="tests")
-    with directory.hold("gating"), Leading(directory, through(wire, url)) as leading:
+    with directory.hold("gating"), led(directory, through(wire, url)) as leading:
         await leading.service.create_account("shop", rulebook="default", who=Who("tests", Role.OPERATOR))
         wire.cut_commit = True
         with pytest.raises(Unreachable):
@@ -194,7 +194,7 @@ async def test_a_service_learns_what_became_of_a_commit_whose_answer_was_lost(wi
 async def test_a_service_that_could_not_ask_goes_on_asking(wire, url, tmp_path):
     """I5"""
     directory = DataDirectory.open(tmp_path / "data")
-    with directory.hold("gating"), Leading(directory, through(wire, url)) as leading, Ledger.open(url) as beside:
+    with directory.hold("gating"), led(directory, through(wire, url)) as leading, Ledger.open(url) as beside:
         await leading.service.create_account("shop", rulebook="default", who=Who("tests", Role.OPERATOR))
         wire.refuse = True
         with pytest.raises(Unreachable):
@@ -212,7 +212,7 @@ async def test_two_services_at_once_never_give_a_version_twice_and_leave_no_gap(
     who = Who("tests", Role.OPERATOR)
     with contextlib.ExitStack() as leading:
         services = [
-            leading.enter_context(Leading(DataDirectory.open(tmp_path / host), url)).service for host in ("one", "two")
+            leading.enter_context(led(DataDirectory.open(tmp_path / host), url)).service for host in ("one", "two")
         ]
 
         async def write(service, account):
@@ -233,7 +233,7 @@ async def test_two_services_at_once_never_give_a_version_twice_and_leave_no_gap(
 
 async def test_a_service_goes_on_after_its_server_was_killed(server, tmp_path):
     directory = DataDirectory.open(tmp_path / "data")
-    with directory.hold("gating"), Leading(directory, server.database()) as leading:
+    with directory.hold("gating"), led(directory, server.database()) as leading:
         await leading.service.create_account("shop", rulebook="default", who=Who("tests", Role.OPERATOR))
         server.kill()
         with pytest.raises(Unreachable):

@@ -11,11 +11,13 @@ import pytest
 
 from consumers.accounts import Accounts
 from gating.account import Request
+from gating.clock import boot_ns
 from gating.datadir import DataDirectory
+from gating.election import Candidate
 from gating.errors import Unreachable
 from gating.ledger import CHANGE, Ledger, Who
-from gating.process import Leading
 from gating.status import Role
+from tests.gating.led import led
 from tests.gating.ledger.desk import START_US, Desk
 
 DOCS = Path(__file__).parents[3] / "docs" / "postgresql.md"
@@ -50,7 +52,7 @@ def roles(postgres_server):
 async def test_the_gating_service_does_all_its_work(roles, tmp_path):
     directory = DataDirectory.open(tmp_path / "data")
     who = Who("tests", Role.OPERATOR)
-    with directory.hold("gating"), Leading(directory, roles["pixelgate_gating"]) as leading:
+    with directory.hold("gating"), led(directory, roles["pixelgate_gating"]) as leading:
         service = leading.service
         await service.create_account("shop", rulebook="default", owner="ana@example.org", who=who)
         await service.do("shop", Request("pause", Role.OPERATOR, actor="tests"))
@@ -58,9 +60,13 @@ async def test_the_gating_service_does_all_its_work(roles, tmp_path):
         key = (await service.keys("shop"))[0]["write_key"]
         await service.rotate_key("shop", key=key, who=who)
         assert await service.sweep() == 0
-        leading.renew()
-        leading.note_delivered()
         ledger = leading.ledger
+        ledger.take_term("other", boot_ns(), 0, "this boot")
+        candidate = Candidate(ledger, "candidate", alone=True)
+        candidate.step()
+        candidate.step()
+        assert candidate.holds()
+        ledger.delivered(CHANGE, ledger.outbox(kind=CHANGE)[-1].id)
         assert ledger.record_enforced(ledger.lead().term, 4)
         ledger.note_relayed("redis", 4)
         ledger.note_relayed("redis", 5)
