@@ -13,6 +13,7 @@ trackers/, refine       a journalled record -> event, by the family of its reque
 addresses, event        proxies and what is kept of an address; the wire format
 publisher/              carries the journals to Kafka
 topics                  the names of Kafka's topics
+letter_files            append-only lines with checksums, for dead letters
 publishers              what publishers and consumers say to each other on pixel.publishers
 worker, metrics         one process: its socket, its journal, its counters
 totals                  the counters of workers that are gone

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collector.letter_files import LettersFull
 from collector.publishers import Announcement, Answer, Ask, Farewell
 from consumers.asking import Hearing
-from consumers.dead_letters import SUFFIX, DeadLetters, DeadLettersFull, find
+from consumers.dead_letters import SUFFIX, DeadLetters, find
 from consumers.kafka_places import Place, place, place_stream
 from consumers.kafka_records import Gathered, Poison, event_of
 from consumers.source import Part
@@ -160,5 +161,5 @@ def test_a_dead_letter_that_a_kill_cut_short_hides_no_other(tmp_path):
 
 def test_dead_letters_have_a_bound_and_say_so(tmp_path):
     DeadLetters(tmp_path, bytes_max=10).append([poison(1)])
-    with pytest.raises(DeadLettersFull, match="10 bytes"):
+    with pytest.raises(LettersFull, match="10 bytes"):
         DeadLetters(tmp_path, bytes_max=10).append([poison(2)])

@@ -133,7 +133,7 @@ def test_letters_are_kept_for_their_owner_alone_and_read_back_byte_for_byte(tmp_
 
 
 def test_files_are_bounded_and_read_in_order(tmp_path, monkeypatch):
-    monkeypatch.setattr("collector.publisher.dead_letters.FILE_BYTES_MAX", 300)
+    monkeypatch.setattr("collector.letter_files.FILE_BYTES_MAX", 300)
     letters = DeadLetters(tmp_path)
     letters.append([letter(sequence) for sequence in range(1, 10)])
     found = find(tmp_path)
