@@ -5,6 +5,7 @@ anything: it hands each report on, and sends what answers it is given.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -18,9 +19,6 @@ from gating.fence import WORKERS_MAX
 from gating.redis_keys import REPORTS, answers_to
 from gating.redis_line import Line
 
-LISTEN_SECONDS: Final = 1.0
-SILENT_ROUNDS_MAX: Final = 2
-"""A subscription that has not even answered a PING in so many rounds is dead."""
 BACKOFF_SECONDS: Final = 0.05
 BACKOFF_SECONDS_MAX: Final = 1.0
 """While Redis is away no lease is granted, and a flip waits for those there are to run out: 3 s."""
@@ -66,21 +64,12 @@ class ReportChannel:
                 await line.close()
 
     async def _listen_on(self, line: Line, works: Callable[[], None]) -> None:
-        await line.call("SUBSCRIBE", REPORTS)
-        self._tell(None)
-        silent = 0
-        while True:
-            message = await line.receive(LISTEN_SECONDS)
-            if message is not None:
-                silent = 0
+        async with contextlib.aclosing(line.heard(REPORTS)) as heard:
+            async for message in heard:
                 works()
-                if message[0] == b"message":
-                    self._hear(message[2])
-            elif silent < SILENT_ROUNDS_MAX:
-                silent += 1
-                await line.send("PING")
-            else:
-                raise RedisError("the subscription to the workers' reports does not answer any more")
+                self._tell(None)
+                if message is not None:
+                    self._hear(message)
 
     def _hear(self, data: bytes) -> None:
         try:

@@ -36,9 +36,6 @@ STREAM_CHANGES: Final = 100
 LOAD_SECONDS_MAX: Final = 30.0
 """The start waits no longer for a whole map; it is gone on with while hits are kept unverified."""
 COMPACT_LOOK_SECONDS: Final = 5.0
-LISTEN_SECONDS: Final = 1.0
-SILENT_ROUNDS_MAX: Final = 2
-"""A subscription that has not even answered a PING in so many rounds is dead."""
 BACKOFF_SECONDS: Final = 0.05
 BACKOFF_SECONDS_MAX: Final = 1.0
 
@@ -271,21 +268,15 @@ class RedisFeed:
                 continue
 
     async def _listen(self, line: Line, works: Callable[[], None]) -> None:
-        await line.call("SUBSCRIBE", redis_keys.answers_to(self._worker))
-        self._report_due.set()  # the answers to earlier reports went nowhere
-        silent = 0
-        while True:
-            message = await line.receive(LISTEN_SECONDS)
-            if message is not None:
-                silent = 0
+        subscribed = False
+        async with contextlib.aclosing(line.heard(redis_keys.answers_to(self._worker))) as heard:
+            async for message in heard:
                 works()
-                if message[0] == b"message":
-                    self._take_answer(message[2])
-            elif silent < SILENT_ROUNDS_MAX:
-                silent += 1
-                await line.send("PING")
-            else:
-                raise NotNow("the subscription does not answer any more")
+                if message is not None:
+                    self._take_answer(message)
+                elif not subscribed:
+                    subscribed = True
+                    self._report_due.set()  # the answers to earlier reports went nowhere
 
     def _take_answer(self, message: bytes) -> None:
         try:

@@ -9,7 +9,7 @@ reply.
 import contextlib
 import math
 from asyncio import timeout
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any
 
 from redis.asyncio import Redis
@@ -18,6 +18,10 @@ from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from gating.redis_client import ANSWER_SECONDS, CONNECT_SECONDS
+
+LISTEN_SECONDS = 1.0
+SILENT_ROUNDS_MAX = 2
+"""A subscription that has not even answered a PING in so many rounds is dead."""
 
 Word = str | bytes | int
 
@@ -71,6 +75,25 @@ class Line:
     async def receive(self, seconds: float) -> Any:
         """The next reply or message; None where there was none within that time, and the line goes on."""
         return await self._connection.read_response(timeout=seconds)
+
+    async def heard(self, channel: str) -> AsyncGenerator[bytes | None, None]:
+        """Subscribe, and give each message of the channel; None for any other sign of life, the subscription first.
+
+        Raises RedisError where the line broke, or has not even answered a PING for SILENT_ROUNDS_MAX rounds.
+        """
+        await self.call("SUBSCRIBE", channel)
+        yield None
+        silent = 0
+        while True:
+            message = await self.receive(LISTEN_SECONDS)
+            if message is not None:
+                silent = 0
+                yield message[2] if message[0] == b"message" else None
+            elif silent < SILENT_ROUNDS_MAX:
+                silent += 1
+                await self.send("PING")
+            else:
+                raise RedisTimeoutError("the subscription does not answer any more")
 
     async def close(self) -> None:
         """Close it, without waiting for the other side. Harmless twice."""
