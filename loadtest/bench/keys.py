@@ -215,8 +215,8 @@ def table(starts: Sequence[Loaded], rounds: Sequence[Round], few: str, many: str
         f"| {one.peak_mb:.0f} MB | {one.answers:,} | {one.p99_ms:.2f} ms | {one.max_ms:.1f} ms |"
         for one in starts
     ]
-    lines += ["", "| server | CPU a hit: median (least - most), rounds |", "|---|---:|"]
-    for name in (few, many):
+    lines += ["", "| server | CPU a hit: median (least - most), rounds |", "|---|---:|"] if rounds else []
+    for name in (few, many) if rounds else ():
         found = spread([one.cpu_us for one in rounds if one.server == name and not one.faults])
         said = (
             "none" if found is None else f"{found.median:.2f} us ({found.least:.2f} - {found.most:.2f}), {found.rounds}"
@@ -238,7 +238,10 @@ def _bars(starts: Sequence[Loaded], rounds: Sequence[Round], few: str, many: str
         (f"RSS of a worker with {most:,} keys", RSS_MB_MAX, max(one.peak_mb for one in large), "MB"),
         ("map stands, later than with few keys", LOAD_SECONDS_MAX, load_seconds, "s"),
         ("p99 of answers while it loads", P99_MS_MAX, max(one.p99_ms for one in large), "ms"),
-        ("CPU a hit, many keys / few (median of rounds)", RATIO_MAX, found.median if found else None, ""),
+        *(
+            [("CPU a hit, many keys / few (median of rounds)", RATIO_MAX, found.median if found else None, "")]
+            * bool(rounds)
+        ),
     ]
     return [
         f"| {title} | {bar:g} {unit} | {'-' if value is None else f'{value:.2f} {unit}'} "
