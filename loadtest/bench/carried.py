@@ -69,6 +69,7 @@ class Job:
 
 def fill(folder: Path, cores: Cores, hits: int, seed: int) -> Filled:
     """Load a collector until it has kept about that many. Raises ServerFailed."""
+    folder.mkdir()
     data, words, port = folder / "data", folder / "words", free_port()
     gating = start_gating(data, words, cores.server)
     try:
@@ -103,7 +104,9 @@ def carry(job: Job, data: Path, hits: int, idle: float, folder: Path, cores: Cor
         _await_done(running, port, hits)
         seconds = max(time.monotonic() - began, POLL_SECONDS)
         cpu = max(cpu_seconds(running.process.pid) - idle, 0.0)
-        return Carried(job.what, hits, cpu / hits * 1e6, hits / seconds, _peak_mb(running.process.pid))
+        found = Carried(job.what, hits, cpu / hits * 1e6, hits / seconds, _peak_mb(running.process.pid))
+    print(f"{job.what}: {found.cpu_us:.1f} us CPU an event, {found.peak_mb:.0f} MB", flush=True)
+    return found
 
 
 @contextlib.contextmanager
