@@ -21,6 +21,8 @@ from tests.servers import KafkaCluster
 CONNECTIONS: Final = 64
 WARM_SECONDS: Final = 5.0
 DRAIN_SECONDS_MAX: Final = 300.0
+WRK_SECONDS_MIN: Final = 1.0
+"""Sooner wrk has not set itself up, and cannot be ended."""
 OWED: Final = "pixelgate_publisher_owed"
 SPOOL: Final = "pixelgate_publisher_spool_bytes"
 
@@ -105,6 +107,7 @@ def _phases(load: _Paced, kafka: KafkaCluster, publisher: Running, metrics: int,
     try:
         _await_drained(publisher, metrics, load.pace)
         took = time.monotonic() - began
+        time.sleep(max(0.0, WRK_SECONDS_MIN - took))
     finally:
         seen = drained.cut_short(wrk)
     per_second = away.answered / (away.duration_us / 1e6)
