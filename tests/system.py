@@ -47,6 +47,10 @@ class System:
             )  # fmt: skip
         eventually(lambda: self.must_live() and accepts(self.port), 60)
 
+    def await_whole(self) -> None:
+        """`run` says so once every role has answered: before that, a role that fails ends all of it."""
+        eventually(lambda: self.must_live() and "Ctrl-C stops it" in self.log.read_text(errors="replace"), 60)
+
     def must_live(self) -> bool:
         """True; fails with what it printed where it has exited."""
         assert self.process is not None

@@ -64,6 +64,7 @@ def test_a_full_disk_costs_no_answered_hit_and_is_over_once_there_is_room(system
     """I1, I2, I4: never a 200 that is not journalled, a 503 for any key, and no restart to get well again."""
     key = system.json("account", "create", "--id", "shop", "--rulebook", "default")["write_key"]
     with system.running():
+        system.await_whole()
         client, numbers = Client(system.port, key), iter(range(1_000_000))
         eventually(lambda: not client.ready(), 30)
         client.fire(next(numbers) for _ in range(50))
