@@ -23,7 +23,7 @@ CLOCK_STEP_BACK_US_MAX: Final = 2_000_000
 
 SHARDS: Final = 256
 """Dictionaries that the keys lie in, by their hash. One alone that grows to a million keys copies 700,000 of them at
-once and holds every answer up for 20 ms meanwhile; to find the shard costs a hit 0.1 us (docs/performance.md)."""
+once and holds every answer up for some 50 ms meanwhile; to find the shard costs a hit 0.1 us (docs/performance.md)."""
 SHARD_MASK: Final = SHARDS - 1
 
 _UNKNOWN_KEY: Final[Answer] = (int(Outcome.DROPPED_UNKNOWN_KEY), b"")
