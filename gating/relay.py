@@ -47,7 +47,7 @@ _log = logging.getLogger("pixelgate.gating")
 
 
 class Leader(Protocol):
-    """What the relay asks and tells of who leads (the integrating service's own class)."""
+    """What the relay asks of whoever may lead, and tells it: `shared_lead.SharedLead`."""
 
     @property
     def term(self) -> int:
