@@ -93,7 +93,8 @@ class PostgresServer(ServerProcess):
     def thaw(self) -> None:
         """SIGCONT for all of them."""
         for process in (*self._children(), self.pid):
-            os.kill(process, signal.SIGCONT)
+            with contextlib.suppress(ProcessLookupError):  # a backend that ended meanwhile
+                os.kill(process, signal.SIGCONT)
 
     def _children(self) -> list[int]:
         return [int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
