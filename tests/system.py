@@ -21,6 +21,7 @@ class System:
         self.data, self.log, self.settings = folder / "data", folder / "run.log", settings
         self.port, self.admin_port, self.workers = free_port(), free_port(), workers
         self.process: subprocess.Popen[bytes] | None = None
+        self._begun = 0  # where in the log this start began
 
     def cli(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
         """A command that must end with this exit code."""
@@ -41,6 +42,7 @@ class System:
         if role == "run":
             ports += ["--admin-port", str(self.admin_port)]
         with self.log.open("ab") as output:
+            self._begun = output.tell()
             self.process = subprocess.Popen(
                 [PIXELGATE, "--data", self.data, role, "--workers", str(self.workers), *ports],
                 stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=environment(self.data, **self.settings),
@@ -49,7 +51,7 @@ class System:
 
     def await_whole(self) -> None:
         """`run` says so once every role has answered: before that, a role that fails ends all of it."""
-        eventually(lambda: self.must_live() and "Ctrl-C stops it" in self.log.read_text(errors="replace"), 60)
+        eventually(lambda: self.must_live() and b"Ctrl-C stops it" in self.log.read_bytes()[self._begun :], 60)
 
     def must_live(self) -> bool:
         """True; fails with what it printed where it has exited."""

@@ -89,7 +89,8 @@ def loaded(system, key, clients=4):
 
 
 def kill_somebody(system, chance):
-    """SIGKILL one process, the supervisor (with all it runs) included; returns when the collector accepts again."""
+    """SIGKILL one process, the supervisor (with all it runs) included; returns when all of it runs again."""
+    system.await_whole()
     victims = system.roles()
     everybody = [*victims, system.process.pid]
     victim = chance.choice(everybody)
