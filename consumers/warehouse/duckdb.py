@@ -33,9 +33,11 @@ MEMORY_BYTES_MAX: Final = 128 * 1024**2
 """For DuckDB's buffers; what does not fit goes to a file beside the warehouse. A consumer that takes whole batches
 peaked at 300 MB so (bar: 400)."""
 
-CHECKPOINT_MB: Final = 48
+CHECKPOINT_MB: Final = 96
 """Write-ahead log before it is folded into the file. Each fold packs the last, part-filled 122,880 rows anew: at the
 engine's own 16 MB that took a third more CPU an event than here, at 96 MB hardly less but 40 MB more memory."""
+
+PLAIN_AFTER_BATCHES: Final = 16
 
 SETTLED_AWAY: Final = "settled_away"
 DUPLICATE: Final = "duplicate"
@@ -49,6 +51,7 @@ class DuckDBWarehouse:
     def __init__(self, path: Path, batch_file: Path, *, announces: bool = False) -> None:
         self._path = path
         self._announces = announces
+        self._plain_after = 0  # batches until a short cut is tried again
         self._batch_file = batch_file
         shutil.rmtree(_spill(path), ignore_errors=True)  # a killed process leaves what it had spilled
         try:
@@ -79,6 +82,7 @@ class DuckDBWarehouse:
             if tables and "about" not in tables:
                 raise WarehouseUnknown(self._path, "none", FORMAT)
             self._connection.execute(QUERIES["schema"].text)
+            self._run("lines")
             found = self._rows("format")[0][0]
             if found is None:
                 self._run("set_format", format=FORMAT)
@@ -132,14 +136,17 @@ class DuckDBWarehouse:
         with self._transaction("taking a batch"):
             lines = part_lines(parts)
             stored = self._append_lines(lines, again_lines(again, lines)) if lines or again else Stored()
-            for part in parts:
-                self._run("forget_stream", stream=part.stream)
-                self._run("set_stream", stream=part.stream, highest=part.highest)
+            if parts:
+                streams = [part.stream for part in parts]
+                self._run("forget_streams", streams=streams)
+                self._run("set_streams", streams=streams, highest=[part.highest for part in parts])
             for gap in missing:
                 self._run("add_missing", journal=gap.journal, first=gap.first, last=gap.last)
         return stored
 
     def _append_lines(self, lines: list[bytes], again: list[bytes]) -> Stored:
+        if not again and self._took_plain(lines):
+            return Stored(events=len(lines))
         if again:
             self._load(again)
             self._run("again")
@@ -154,6 +161,24 @@ class DuckDBWarehouse:
             self._run("drop_unverified")
         duplicates = self._keep_incoming()
         return Stored(events=loaded - unverified - duplicates, unverified=unverified, duplicates=duplicates)
+
+    def _took_plain(self, lines: list[bytes]) -> bool:
+        """The likely case, in one statement: verified events that bear no id of their client's. Else nothing was done.
+
+        It saves a copy of the batch, 1.1 of 6.3 us an event (Xeon, one thread, 700-byte events). What the engine says
+        of the rows it took decides; whoever sends other events does so for long, so then it is not tried for a while.
+        """
+        self._plain_after -= 1
+        if self._plain_after >= 0 or self._rows("any_again")[0][0]:
+            return False
+        with self._lines(lines) as file:
+            self._run("take_plain", file=file)
+        if self._rows("taken_plain")[0] == (len(lines), 0, 0):
+            return True
+        self._plain_after = PLAIN_AFTER_BATCHES
+        self._connection.execute("ROLLBACK")
+        self._connection.execute("BEGIN")
+        return False
 
     def _load(self, lines: list[bytes]) -> int:
         """Put the lines' events into `incoming`; return how many."""

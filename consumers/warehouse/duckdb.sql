@@ -54,11 +54,11 @@ INSERT INTO about VALUES ($format);
 -- name: highest
 SELECT stream, max(highest) FROM streams GROUP BY stream;
 
--- name: forget_stream
-DELETE FROM streams WHERE stream = $stream;
+-- name: forget_streams
+DELETE FROM streams WHERE list_contains($streams::VARCHAR[], stream);
 
--- name: set_stream
-INSERT INTO streams VALUES ($stream, $highest);
+-- name: set_streams
+INSERT INTO streams SELECT unnest($streams::VARCHAR[]), unnest($highest::UBIGINT[]);
 
 -- name: add_missing
 INSERT INTO missing SELECT $journal, $first, $last
@@ -73,20 +73,30 @@ DELETE FROM tally WHERE journal = $journal AND reason = $reason;
 -- name: set_tally
 INSERT INTO tally VALUES ($journal, $reason, $events);
 
--- name: load
+-- name: lines
 -- The wire's own JSON (collector/event.py), times as text.
-CREATE OR REPLACE TEMP TABLE incoming AS
+CREATE OR REPLACE TEMP MACRO lines(file) AS TABLE
 SELECT
     split_part(id, '-', 1) AS journal, split_part(id, '-', 2)::UBIGINT AS sequence, received_at, account, write_key,
     CASE verdict WHEN 'ACCEPT' THEN 1 WHEN 'HIDE' THEN 2 END::UTINYINT AS verdict, verified, version,
     name, url, referrer, visitor, "user", client_time, client_id, tracker, ip, user_agent, language, params,
     CASE WHEN client_id IS NOT NULL
          THEN md5_number_lower(concat_ws(chr(0), account, write_key, client_id)) END AS client_hash
-FROM read_json($file, format = 'newline_delimited', maximum_object_size = 4194304, columns = {
+FROM read_json(file, format = 'newline_delimited', maximum_object_size = 4194304, columns = {
     id: 'VARCHAR', received_at: 'TIMESTAMP', account: 'VARCHAR', write_key: 'VARCHAR',
     verdict: 'VARCHAR', verified: 'BOOLEAN', version: 'UBIGINT', name: 'VARCHAR', url: 'VARCHAR', referrer: 'VARCHAR',
     visitor: 'VARCHAR', "user": 'VARCHAR', client_time: 'TIMESTAMP', client_id: 'VARCHAR', tracker: 'VARCHAR',
     ip: 'VARCHAR', user_agent: 'VARCHAR', language: 'VARCHAR', params: 'JSON'});
+
+-- name: take_plain
+INSERT INTO events FROM lines($file);
+
+-- name: taken_plain
+-- Of the rows that this transaction added: DuckDB numbers those from its MAX_ROW_ID on until they commit.
+SELECT count(*), count(client_hash), count(*) FILTER (NOT verified) FROM events WHERE rowid >= 36028797018960000;
+
+-- name: load
+CREATE OR REPLACE TEMP TABLE incoming AS FROM lines($file);
 
 -- name: again
 CREATE OR REPLACE TEMP TABLE sent_again AS FROM incoming;
