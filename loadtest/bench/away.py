@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from loadtest.bench.carried import HEADS, scrape
-from loadtest.bench.cpu import Cores
+from loadtest.bench.cpu import Cores, kept_awake
 from loadtest.bench.wrk import Load, Seen, write_heads
 from loadtest.heads import heads
 from loadtest.peers.pixelgate import ACCOUNT, await_ready, pixelgate, program, start_gating
@@ -70,8 +70,9 @@ def measure(folder: Path, cores: Cores, seconds: float, pace: int, seed: int) ->
         running.append(publisher)
         file = write_heads(folder / "heads", heads(seed, HEADS, [key]))
         load = _Paced(cores, port, file, pace)
-        load.run(WARM_SECONDS)
-        return _phases(load, kafka, publisher, metrics, seconds)
+        with kept_awake(cores):
+            load.run(WARM_SECONDS)
+            return _phases(load, kafka, publisher, metrics, seconds)
     finally:
         for one in reversed(running):
             one.stop()
