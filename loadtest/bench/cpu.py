@@ -1,10 +1,8 @@
 """Cores and CPU time: who runs where, and what a process with all its children has used (Linux, /proc)."""
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -36,25 +34,6 @@ def pinned(core: int) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, before)
-
-
-SPIN: Final = "import os; os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))\nwhile True: pass"
-
-
-@contextmanager
-def kept_awake(cores: Cores) -> Iterator[None]:
-    """Have no core halt while the block runs: each spins where it would idle, and gives way to everybody (SCHED_IDLE).
-
-    A virtual core that has halted takes its host tens to hundreds of microseconds to wake, the longer the less there is
-    to do: latencies of two loads that leave it idle for different times could not be compared.
-    """
-    with ExitStack() as spinning:
-        for core in {cores.server, cores.load}:
-            with pinned(core):
-                spinner = subprocess.Popen([sys.executable, "-c", SPIN])
-            spinning.callback(spinner.wait)
-            spinning.callback(spinner.kill)
-        yield
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,8 +43,8 @@ ENFORCED_MS_MAX: Final = 10.0
 WAITED_MS_MAX: Final = 50.0
 P99_RATIO_MAX: Final = 1.1
 CARRIED_TEXT: Final = (
-    "CPU: median (least-most) of the rounds, what a start costs taken off. `of it mapped`: pages of the program and its "
-    "libraries at the end. chDB is ClickHouse's engine in the consumer's own process: its CPU, its merges in the "
+    "CPU: median (least-most) of the rounds, what a start costs taken off. `of it mapped`: pages of the program and "
+    "its libraries at the end. chDB is ClickHouse's engine in the consumer's own process: its CPU, its merges in the "
     "background and its memory are counted, which a ClickHouse server would bear elsewhere."
 )
 GROWN_MB_MAX: Final = 100.0
