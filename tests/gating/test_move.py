@@ -1,4 +1,4 @@
-"""Moving an account to another version of its rulebook, or to another rulebook: explicit, recorded, no deadline moves."""
+"""Moving an account to another version of its rulebook, or to another: explicit, recorded, no deadline moves."""
 
 import pytest
 
