@@ -4,6 +4,7 @@ status, feed            the shared vocabulary, and the change that travels
 account, stack          an account as policy sees it; the statuses that lie on each other
 lifecycle               pure: rulebook, account, command and instant in, decision out
 terms, refusal          what a command needs, and what to tell who lacks it
+move                    an account goes to another version of its rulebook, or to another rulebook
 workdays                "within one business day"
 rulebook                what a rulebook says, as values
 rulebook_reader, rulebook_lines, rulebook_schema, rulebook_rows, rulebook_check, rulebook_show

@@ -61,6 +61,13 @@ class Command(Change):
     dry_run: bool = False
 
 
+class Move(Change):
+    """`account move`."""
+
+    to_rulebook: str | None = None
+    recompute_deadlines: bool = False
+
+
 class NewKey(Change):
     """`key create`."""
 
@@ -116,6 +123,13 @@ def make_api(service: Service) -> FastAPI:
             confirm=body.confirm, values=body.values,
         )  # fmt: skip
         return await service.do(account, request, waiting=body.waiting(), dry_run=body.dry_run)
+
+    @api.post(accounts + "/{account}/move")
+    async def move(account: str, body: Move) -> dict[str, Any]:
+        return await service.move(
+            account, to_rulebook=body.to_rulebook, recompute_deadlines=body.recompute_deadlines,
+            who=body.who(), waiting=body.waiting(),
+        )  # fmt: skip
 
     @api.get(accounts + "/{account}/keys")
     async def keys(account: str) -> list[dict[str, Any]]:

@@ -77,6 +77,11 @@ class Gateway:
         }  # fmt: skip
         return self._change(f"{_path(account)}/commands/{quote(command, safe='')}", body)
 
+    def move(self, account: str, *, to_rulebook: str | None = None, recompute_deadlines: bool = False) -> Document:
+        """Move it to the packaged version of its rulebook, or of another one."""
+        body = {"to_rulebook": to_rulebook, "recompute_deadlines": recompute_deadlines}
+        return self._change(f"{_path(account)}/move", body)
+
     def create_key(self, account: str, *, source: str | None = None) -> Document:
         """One more write key."""
         return self._change(f"{_path(account)}/keys", {"source": source})

@@ -62,7 +62,9 @@ def show(session: Session, account: AccountArgument) -> None:
 
     def human() -> None:
         names = ("account", "name", "rulebook", "plan", "status", "verdict", "access", "version")
-        fields([*((name, answer.get(name)) for name in names), ("deadline", deadline_of(answer))])
+        version = f"{answer['rulebook_digest']} ({'as packaged' if answer['rulebook_packaged'] else 'another version'})"
+        lines = [*((name, answer.get(name)) for name in names), ("deadline", deadline_of(answer))]
+        fields([*lines, ("rulebook version", version)])
         print()
         table(("write key", "source", "created", "revoked"), [key_row(key) for key in answer["keys"]], "no write keys")
 
@@ -117,6 +119,32 @@ def do(
             dry_run=dry_run,
         )
     session.emit(answer, lambda: print(flip_in_words(answer, dry_run)))
+
+
+@command(accounts, "move", "pixelgate account move shop")
+def move(
+    session: Session,
+    account: AccountArgument,
+    to_rulebook: Annotated[
+        str | None, typer.Option("--to-rulebook", metavar="NAME", help="Another rulebook; else its own, as packaged.")
+    ] = None,
+    recompute: Annotated[
+        bool, typer.Option("--recompute-deadlines", help="Count deadlines anew; else those stored stay.")
+    ] = False,
+) -> None:
+    """Move an account to the packaged version of its rulebook, or to another rulebook."""
+    with session.gateway() as gateway:
+        answer = gateway.move(account, to_rulebook=to_rulebook, recompute_deadlines=recompute)
+
+    def human() -> None:
+        to = f"{answer['rulebook']} {answer['rulebook_digest']}"
+        if not answer["changed"]:
+            print(f"{answer['account']}: lives under {to} already")
+            return
+        before = f"{answer['from_rulebook']} {answer['from_digest']}"
+        print(f"{answer['account']}: {before} -> {to}; {answer['status']} ({answer['verdict']}, {answer['access']})")
+
+    session.emit(answer, human)
 
 
 def values_of(pairs: list[str]) -> dict[str, str]:

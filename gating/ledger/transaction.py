@@ -26,7 +26,7 @@ from gating.ledger.history import digest_of
 from gating.ledger.keys import NO_EDIT, KeyEdit, edited, new_write_key, revocation, rotation
 from gating.ledger.rows import CHANGE, AccountRow, KeyRow, Who
 from gating.ledger.store import Unstorable, is_storable
-from gating.status import Command, Verdict
+from gating.status import Command, Status, Verdict
 
 CHANGES_MAX: Final = 10_000
 """Changes in one transaction: it holds every other writer up, and lies in memory until it is written."""
@@ -158,7 +158,8 @@ class Transaction:
         if not decision.changed:
             raise ValueError(f"{decision.command!r} changes nothing: there is nothing to record")
         loaded = self._existing(decision.account.id)
-        self._refuse_final(loaded)
+        if keys or not decision.from_ is decision.to is decision.account.status is Status.DELETED:
+            self._refuse_final(loaded)  # what stays deleted may still be written down, such as a restore beside it
         self._refuse_stale(loaded, decision.account)
         from_status, was = decision.from_, loaded.row.verdict
         entry = Entry.of(
