@@ -120,6 +120,9 @@ class Worker:
                 await asyncio.to_thread(self.journal.check_disk)
                 if self.journal.wants_spare:
                     await asyncio.to_thread(self.journal.prepare_spare)
+                elif self.journal.ages(SEGMENT_SECONDS):
+                    await asyncio.to_thread(self.journal.prepare_spare)
+                    self.journal.roll(SEGMENT_SECONDS)
             except (JournalError, OSError) as error:
                 _log.warning("%s", error)  # readiness tells too; appends go on as long as there is room
 

@@ -18,6 +18,7 @@ from gating.ledger.engines import file_is_missing, open_store
 from gating.ledger.history import verify_history
 from gating.ledger.lead import LeadRow, Term
 from gating.ledger.projections import verify_projections
+from gating.ledger.purges import Purges
 from gating.ledger.retry import tried_again
 from gating.ledger.rows import AccountRow, Fault, Head, HistoryRow, KeyRow, OutboxRow
 from gating.ledger.store import Channel, Store, Turn, Unstorable
@@ -36,6 +37,7 @@ class Ledger:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self.purges = Purges(store)
 
     @classmethod
     def open(cls, url: str) -> Self:

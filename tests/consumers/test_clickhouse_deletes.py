@@ -7,24 +7,13 @@ import pytest
 from consumers.warehouse.clickhouse import ClickHouseWarehouse
 from consumers.warehouse.protocol import Ruling, Settled
 from tests.consumers.events import ACCEPT, DROP, SECOND, T0, event, part
+from tests.consumers.parts import hurry
 from tests.eventually import eventually
-
-SOON = (
-    "old_parts_lifetime = 1, cleanup_delay_period = 1, "
-    "cleanup_delay_period_random_add = 0, max_cleanup_delay_period = 1"
-)
-"""The table's own are a minute each."""
-
 
 @pytest.fixture
 def warehouse(clickhouse_url):
     warehouse = ClickHouseWarehouse.open(clickhouse_url)
-    for statement in (
-        f"ALTER TABLE unverified MODIFY SETTING {SOON}",
-        "DETACH TABLE unverified",
-        "ATTACH TABLE unverified",
-    ):
-        warehouse._client.ask(statement)  # its cleaner is under way with the old settings otherwise
+    hurry(warehouse, "unverified")
     yield warehouse
     warehouse.close()
 
