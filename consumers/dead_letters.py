@@ -54,8 +54,8 @@ def find(directory: Path) -> list[Poison]:
 def purge(directory: Path, account: str, keys: Collection[str]) -> int:
     """Remove every letter that names the account or one of its keys, for good; how many. Raises OSError.
 
-    What is no event cannot be asked whose it is: it goes where its key begins with the account, or where the account, as
-    JSON writes it, or a write key stands in it.
+    What is no event cannot be asked whose it is: it goes where its key begins with the account, or where the account,
+    as JSON writes it, or a write key stands in it.
     """
     begins = f"{account}:".encode()
     names = [orjson.dumps(account), *(key.encode() for key in keys)]

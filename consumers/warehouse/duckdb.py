@@ -20,8 +20,8 @@ from collector.event import Event
 from consumers.errors import WarehouseFailed, WarehouseUnknown
 from consumers.source import Missing, Part
 from consumers.warehouse.duckdb_reader import DuckDBReader
-from consumers.warehouse.lines import again_lines, part_lines
 from consumers.warehouse.duckdb_rewrite import Readers, discard, swapped_in, written_anew
+from consumers.warehouse.lines import again_lines, part_lines
 from consumers.warehouse.protocol import DUPLICATE_WINDOW_US, Remains, Ruling, Settled, Stored, Tombstone, Unsettled
 from consumers.warehouse.queries import load
 from consumers.warehouse.rows import event_of

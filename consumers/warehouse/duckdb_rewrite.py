@@ -1,8 +1,8 @@
 """Rewriting a DuckDB file, so that the bytes of what was deleted are in no file any more (I12).
 
 DuckDB keeps deleted rows in free blocks, after CHECKPOINT and VACUUM too (measured, 2.0.0). A copy of the database does
-not have them. Called by duckdb.py alone, on the one thread that writes; reports read on while the copy is made, and wait
-for the moment in which the files change places. What was deleted is owed until then: the old file says so.
+not have them. Called by duckdb.py alone, on the one thread that writes; reports read on while the copy is made, and
+wait for the moment in which the files change places. What was deleted is owed until then: the old file says so.
 
     copy into <file>.fresh, owing nothing - sync it - close the old file, which empties its log - rename - sync
 
@@ -97,7 +97,9 @@ def written_anew(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
 def swapped_in(path: Path) -> None:
     """Put the fresh file in the old one's place. The old one is closed. Raises OSError, and then the old one stands."""
     log = path.with_name(path.name + ".wal")
-    if log.exists():  # its rows are not in the file, yet they are in the copy; but a new file must never meet an old log
+    if (
+        log.exists()
+    ):  # its rows are not in the file, yet they are in the copy; but a new file must never meet an old log
         raise OSError(errno.EBUSY, f"{log} was not emptied on closing the file")
     _fresh(path).replace(path)
     sync_directory(path.parent)

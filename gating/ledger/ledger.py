@@ -10,7 +10,7 @@ from typing import Any, Final, Self, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
 
-from gating.errors import NotFound
+from gating.errors import NotFound, Unreachable
 from gating.feed import StatusChange
 from gating.ledger import lead as lead_row
 from gating.ledger import schema, tables
@@ -67,6 +67,23 @@ class Ledger:
         Raises as `open` does; Unreachable too where there is no ledger yet, or one of an older release.
         """
         store = open_store(url, read_only=True)
+        try:
+            with store.reading() as connection:
+                schema.require_current(connection)
+        except BaseException:
+            store.close()
+            raise
+        return cls(store)
+
+    @classmethod
+    def open_existing(cls, url: str) -> Self:
+        """Open for writing what is there and of this release: makes nothing and migrates nothing.
+
+        For processes beside the gating service, which owns the schema. Raises as `open_reading` does.
+        """
+        if file_is_missing(url):
+            raise Unreachable("there is no ledger yet: start the gating service, which makes it")
+        store = open_store(url, read_only=False)
         try:
             with store.reading() as connection:
                 schema.require_current(connection)

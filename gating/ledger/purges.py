@@ -23,7 +23,7 @@ PURGE: Final = "purge"
 RECEIPT: Final = "receipt"
 BACKUPS_DUE: Final = "backups_due"
 NOT_WAITED_FOR: Final = (CHANGE, PURGE, RECEIPT, BACKUPS_DUE)
-"""Of what an account is owed: the rest is carried out before its purge ends, since it may need what the purge erases."""
+"""Of what an account is owed; the rest is carried out before its purge ends: it may need what the purge erases."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,12 @@ class Purges:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+
+    @property
+    def is_postgres(self) -> bool:
+        """Whether deleted rows lie in the tables until a VACUUM; SQLite overwrites them at once (`secure_delete`)."""
+        with self._store.reading() as connection:
+            return connection.dialect.name == "postgresql"
 
     def owed(self, limit: int) -> list[Owed]:
         """The purges that are owed, oldest first."""
@@ -97,7 +103,7 @@ class Purges:
             return {r.place: r.seen_at_us for r in connection.execute(select(tables.purge_places))}
 
     def note_place(self, place: str, now_us: int) -> None:
-        """This place is there: receipts wait for it from now on."""
+        """Note that this place is there: receipts wait for it from now on."""
         one = tables.purge_places.c.place == place
 
         def work(connection: Connection) -> None:

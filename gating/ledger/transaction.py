@@ -267,7 +267,7 @@ class Transaction:
     def give_receipt(
         self, account: str, made: Callable[[int, int, int | None], dict[str, Any]], years: int | None, at_us: int
     ) -> bool:
-        """End a deleted account's purge: erase what people wrote, set its payments' term, keep the receipt; all or none.
+        """End a deleted account's purge: erase what people wrote, set its payments' term, keep the receipt.
 
         made: the document, from how many texts were erased, how many payments stay, and until when (None: there are
         none). years: how long payments are kept. False where it has its receipt already. Raises NotFound, and Refused

@@ -10,5 +10,9 @@ SOON = (
 def hurry(warehouse, *tables):
     """Have what a mutation replaces unlinked at once."""
     for table in tables:
-        for statement in (f"ALTER TABLE {table} MODIFY SETTING {SOON}", f"DETACH TABLE {table}", f"ATTACH TABLE {table}"):
+        for statement in (
+            f"ALTER TABLE {table} MODIFY SETTING {SOON}",
+            f"DETACH TABLE {table}",
+            f"ATTACH TABLE {table}",
+        ):
             warehouse._client.ask(statement)  # its cleaner is under way with the old settings otherwise

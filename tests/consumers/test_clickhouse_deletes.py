@@ -10,6 +10,7 @@ from tests.consumers.events import ACCEPT, DROP, SECOND, T0, event, part
 from tests.consumers.parts import hurry
 from tests.eventually import eventually
 
+
 @pytest.fixture
 def warehouse(clickhouse_url):
     warehouse = ClickHouseWarehouse.open(clickhouse_url)

@@ -422,7 +422,7 @@ def test_dead_letters_of_a_purged_account_are_counted_once(warehouse):
 ACCOUNTS = st.sampled_from(["a", "b", "c", ""])
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=10)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=5)
 @given(st.lists(st.tuples(ACCOUNTS, st.booleans(), st.booleans()), max_size=12), st.sets(ACCOUNTS.filter(bool)))
 def test_any_purge_leaves_exactly_the_other_accounts(warehouse, kept, leaving):
     """I12, I10: whatever is there, whoever goes; journals add up."""
