@@ -1,4 +1,4 @@
-"""A consumer that takes what lies there and purges, and is killed before its n-th step: `purge_kills DATA N`; -1: never.
+"""A consumer that takes what lies there and purges, killed before its n-th step: `purge_kills DATA N`; -1: never.
 
 A step is what changes something durable: a commit of the warehouse, each part of replacing its file, a note in the
 ledger, a removal of letters. Only where it dies is chosen here; what it does is its own.
@@ -58,8 +58,8 @@ async def main() -> None:
     dead_letters.purge = dying(dead_letters.purge)
     Transaction.give_receipt = dying(Transaction.give_receipt)
     purger = Purger(
-        lambda: Ledger.open_existing(ledger_url(data, None)), service.warehouse, Files(data), service.loop.on_worker, now_us,
-        fence_ns=0,
+        lambda: Ledger.open_existing(ledger_url(data, None)), service.warehouse, Files(data), service.loop.on_worker,
+        now_us, fence_ns=0,
     )  # fmt: skip
     for _ in range(10):
         if not await purger.step():
