@@ -102,6 +102,7 @@ class Purger:
         self._place_noted_ns: int | None = None
         self._payments_ended_ns: int | None = None
         self._rest_until_ns = 0
+        self._replayed = False  # whether the warehouse is known to have the tombstones of all receipts
         self.receipts = 0
         self.trouble = ""  # why the last pass could not go on; empty when it could
 
@@ -114,6 +115,8 @@ class Purger:
     async def step(self) -> int:
         """One pass over everything owed; how many accounts still have no receipt. Raises nothing that can pass."""
         try:
+            if not self._replayed:
+                self._replayed = await self._on_worker(self._replay)
             owed = await self._on_ledger(self._begin)
             for one in owed:
                 self._seen_ns.setdefault(one.account, self._boot_ns())
@@ -170,6 +173,20 @@ class Purger:
 
     def _tombstone(self, account: str) -> Tombstone:
         return Tombstone(account, tuple(key.write_key for key in self._opened().keys(account)))
+
+    def _replay(self) -> bool:
+        """A warehouse that was restored from a backup may hold again what had its receipt: purge it anew (I8).
+
+        True once it knows every tombstone, and nothing of them is left.
+        """
+        purges, known, after = self._opened().purges, self._warehouse.tombstones(), ""
+        stones: list[Tombstone] = []
+        while page := purges.receipted(after, ACCOUNTS_MAX):
+            stones += [self._tombstone(account) for account in page if account not in known]
+            after = page[-1]
+        if stones:
+            LOG.info("the warehouse lacks %d tombstones of deleted accounts: they are purged anew", len(stones))
+        return not stones or self._warehouse.purge(stones)
 
     # ---- the warehouse ----------------------------------------------------------------------------------------------
 

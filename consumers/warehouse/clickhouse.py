@@ -260,6 +260,10 @@ class ClickHouseWarehouse:
 
     # Purge
 
+    def tombstones(self) -> frozenset[str]:
+        with self._client.failing("looking for tombstones"):
+            return frozenset(row[0] for row in self._client.rows("tombstones"))
+
     def remains(self, tombstones: Sequence[Tombstone]) -> Mapping[str, Remains]:
         with self._client.failing("counting what is left of a purged account"):
             return {

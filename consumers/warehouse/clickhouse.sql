@@ -349,8 +349,8 @@ ORDER BY received_at, journal, sequence LIMIT {limit:UInt64};
 -- name: forget_unannounced
 ALTER TABLE unannounced DELETE WHERE concat(journal, '-', toString(sequence)) IN {ids:Array(String)};
 
--- name: stones
-SELECT account, write_key, min(since), max(deleted) FROM tombstones GROUP BY account, write_key;
+-- name: tombstones
+SELECT DISTINCT account FROM tombstones;
 
 -- name: add_tombstone
 INSERT INTO tombstones SELECT {account:String}, {write_key:String}, now64(3), toDateTime64(0, 3)

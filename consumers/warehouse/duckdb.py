@@ -274,6 +274,12 @@ class DuckDBWarehouse:
 
     # Purge
 
+    def tombstones(self) -> frozenset[str]:
+        try:
+            return frozenset(row[0] for row in self._rows("tombstones"))
+        except duckdb.Error as error:
+            raise WarehouseFailed("looking for tombstones", error) from error
+
     def remains(self, tombstones: Sequence[Tombstone]) -> Mapping[str, Remains]:
         try:
             return {

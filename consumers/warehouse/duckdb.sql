@@ -116,6 +116,9 @@ INSERT INTO incoming FROM sent_again;
 -- name: any_tombstones
 SELECT count(*) FROM tombstones;
 
+-- name: tombstones
+SELECT DISTINCT account FROM tombstones;
+
 -- name: bury_incoming
 -- A key alone tells only where its worker did not know the account: keys can be taken over by another one.
 CREATE OR REPLACE TEMP TABLE buried AS SELECT journal, sequence FROM incoming

@@ -168,6 +168,9 @@ class Warehouse(Protocol):
     def unverified(self, until_us: int) -> int:
         """Return how many unverified events were received at or before `until_us`."""
 
+    def tombstones(self) -> frozenset[str]:
+        """Return the accounts whose events are refused here."""
+
     def remains(self, tombstones: Sequence[Tombstone]) -> Mapping[str, Remains]:
         """Return what is there of each account, by a query of its own."""
 

@@ -124,6 +124,13 @@ class Purges:
         with self._store.reading() as connection:
             return sorted(connection.execute(wanted).scalars())
 
+    def receipted(self, after: str, limit: int) -> list[str]:
+        """The accounts that have their receipt, by id, beyond `after`."""
+        rows = tables.receipts.c
+        wanted = select(rows.account).where(rows.account > after).order_by(rows.account).limit(limit)
+        with self._store.reading() as connection:
+            return list(connection.execute(wanted).scalars())
+
     def receipt(self, account: str) -> dict[str, Any] | None:
         """The account's receipt; None where none was given (yet)."""
         with self._store.reading() as connection:

@@ -168,6 +168,30 @@ async def test_late_events_of_a_deleted_account_stay_out_and_everything_still_ad
     assert (sums["ok"], sums["purged"], sums["warehouse"], sums["faults"]) == (True, 4, 1, [])
 
 
+async def test_a_warehouse_restored_from_a_backup_gets_its_tombstones_again(house):
+    """I8: restores replay tombstones."""
+    house.create(at_us=now_us() - 30 * DAY_US)
+    marker = mark()
+    house.hit(*(f"v={marker}" for _ in range(3)))
+    service = house.service()
+    await taken(service)
+    await service.close()
+    backup = house.data.warehouse.read_bytes()
+    delete(house)
+    house.journal.close()
+    service = house.service()
+    await taken(service)
+    await purged(purger_of(house, service))
+    await service.close()
+    house.data.warehouse.write_bytes(backup)
+    assert files_with(house.data.root, marker)
+    service = house.service()
+    assert await purger_of(house, service).step() == 0
+    assert service.warehouse.tombstones() == {"shop"}
+    assert files_with(house.data.root, marker) == []
+    await service.close()
+
+
 async def test_a_receipt_waits_for_every_place_and_every_effect(house):
     """I12: a host that has told of itself and is silent may hold events; what is still to be sent needs the address."""
     house.create(at_us=now_us() - 30 * DAY_US)

@@ -16,7 +16,7 @@ from tests.kafka import Writer, admin, delete_topics, make_topics, own_topics
 
 
 async def test_a_deleted_accounts_events_that_come_late_through_kafka_are_refused(scaled):  # noqa: F811
-    """I8: as undecoded lines, as events sent again, under an older verdict, without an account, from another partition."""
+    """I8: as undecoded lines, as events sent again, under an older verdict, without an account."""
     await scaled.write(hits(scaled.journal, 1, 2))
     assert (await scaled.events())["visible"] == 2
     await scaled.service.loop.on_worker(scaled.service.warehouse.purge, [Tombstone("shop", (KEY,))])
