@@ -96,7 +96,7 @@ class Spool:
 
     def tidy(self) -> None:
         """Unlink every segment that is done with, though nothing came since to be committed. Raises JournalFailed."""
-        for reader in self._readers.values():
+        for reader in list(self._readers.values()):
             reader.tidy()
 
     def remove(self, journal: str) -> None:
