@@ -99,6 +99,8 @@ class JournalSource:
                 waiting.append(journal)
             elif read.ended:
                 position.ended.append(journal)
+        if not events and not position:
+            self._spool.tidy()
         parts = tuple(_part(stream, found, position.next_sequences[stream]) for stream, found in gathered.items())
         return Batch(parts, tuple(missing), token=position or None)
 

@@ -116,6 +116,10 @@ def make_api(service: Service) -> FastAPI:
     async def history(account: str) -> list[dict[str, Any]]:
         return await service.history(account)
 
+    @api.get(accounts + "/{account}/receipt")
+    async def receipt(account: str) -> dict[str, Any]:
+        return await service.receipt(account)
+
     @api.post(accounts + "/{account}/commands/{command}")
     async def do(account: str, command: str, body: Command) -> dict[str, Any]:
         request = lifecycle.Request(

@@ -112,6 +112,11 @@ class Gateway:
         found: list[Document] = self._ask(f"{_path(account)}/history")
         return found
 
+    def receipt(self, account: str) -> Document:
+        """What was purged of it, or what that still waits for."""
+        found: Document = self._ask(f"{_path(account)}/receipt")
+        return found
+
     def keys(self, account: str) -> list[Document]:
         """Its write keys, revoked ones too."""
         found: list[Document] = self._ask(f"{_path(account)}/keys")

@@ -20,6 +20,7 @@ from gating.lead import Lead
 from gating.ledger import SYSTEM, AccountRow, Ledger, Transaction, Who
 from gating.lifecycle import decide, due, open_account, standing
 from gating.move import move
+from gating.receipts import receipt_view
 from gating.rulebook import Policy
 from gating.shelf import Shelf, is_packaged, packaged
 from gating.status import SECOND_US, Command
@@ -220,6 +221,10 @@ class Service:
     async def history(self, account: str) -> list[Document]:
         """All changes of the account, oldest first. Raises NotFound."""
         return await self._read(lambda: [history_view(row) for row in self._ledger.history(account)])
+
+    async def receipt(self, account: str) -> Document:
+        """What was purged of a deleted account, or what that still waits for. Raises NotFound, Refused."""
+        return await self._read(lambda: receipt_view(self._ledger, account))
 
     async def keys(self, account: str) -> list[Document]:
         """Its write keys, revoked ones too. Raises NotFound."""

@@ -112,7 +112,7 @@ def answers(path: Path) -> bool:
 @contextlib.contextmanager
 def collector(data: Path, log: Path, port: int, **settings: object) -> Iterator[Process]:
     """A collector worker that accepts connections; several on one data directory have ports of their own here."""
-    process = Process(["-m", "collector"], data, log, host="127.0.0.1", port=port, **settings)
+    process = Process(["-m", "collector"], data, log, None, host="127.0.0.1", port=port, **settings)
     try:
         eventually(lambda: process.must_live() and accepts(port), 20)
         yield process

@@ -163,6 +163,7 @@ class Intake:
                     account.ended = progress.ended
                     (done if progress.ended else dropped).append(journal)
         if not moved:
+            await asyncio.to_thread(self.spool.tidy)
             return
         self._book.offsets = dict(offsets)
         self._forget_behind(moved)

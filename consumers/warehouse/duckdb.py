@@ -20,8 +20,9 @@ from collector.event import Event
 from consumers.errors import WarehouseFailed, WarehouseUnknown
 from consumers.source import Missing, Part
 from consumers.warehouse.duckdb_reader import DuckDBReader
+from consumers.warehouse.duckdb_rewrite import Readers, discard, swapped_in, written_anew
 from consumers.warehouse.lines import again_lines, part_lines
-from consumers.warehouse.protocol import DUPLICATE_WINDOW_US, Ruling, Settled, Stored, Unsettled
+from consumers.warehouse.protocol import DUPLICATE_WINDOW_US, Remains, Ruling, Settled, Stored, Tombstone, Unsettled
 from consumers.warehouse.queries import load
 from consumers.warehouse.rows import event_of
 from gating.status import Verdict
@@ -41,6 +42,7 @@ PLAIN_AFTER_BATCHES: Final = 16
 
 SETTLED_AWAY: Final = "settled_away"
 DUPLICATE: Final = "duplicate"
+PURGED: Final = "purged"
 
 QUERIES: Final = load("consumers.warehouse", "duckdb.sql")
 
@@ -53,14 +55,19 @@ class DuckDBWarehouse:
         self._announces = announces
         self._plain_after = 0  # batches until a short cut is tried again
         self._batch_file = batch_file
+        self._readers = Readers()
         shutil.rmtree(_spill(path), ignore_errors=True)  # a killed process leaves what it had spilled
-        try:
-            self._root = duckdb.connect(str(path), config=_config(path))  # only ever gives others their connections
-            self._connection = self._root.cursor()
-        except duckdb.Error as error:
-            raise WarehouseFailed(f"opening {path}", error) from error
+        discard(path)  # and a rewriting it had not ended
+        self._connect()
         path.chmod(0o600)
         batch_file.unlink(missing_ok=True)  # a killed process leaves its last batch
+
+    def _connect(self) -> None:
+        try:
+            self._root = duckdb.connect(str(self._path), config=_config(self._path))  # only gives others connections
+            self._connection = self._root.cursor()
+        except duckdb.Error as error:
+            raise WarehouseFailed(f"opening {self._path}", error) from error
 
     @classmethod
     def open(cls, path: Path, *, announces: bool = False) -> "DuckDBWarehouse":
@@ -156,11 +163,31 @@ class DuckDBWarehouse:
         if again:
             self._run("keep_again_ids")
             loaded += self._changed("take_again")
+        purged = self._refuse_purged()
         unverified = self._changed("keep_unverified")
         if unverified:
             self._run("drop_unverified")
         duplicates = self._keep_incoming()
-        return Stored(events=loaded - unverified - duplicates, unverified=unverified, duplicates=duplicates)
+        return Stored(loaded - purged - unverified - duplicates, unverified, duplicates, purged)
+
+    def _refuse_purged(self) -> int:
+        """Take out of `incoming` what is of purged accounts (I8), counted; return how many that were."""
+        if not self._rows("any_tombstones")[0][0]:
+            return 0
+        self._run("bury_incoming")
+        purged = self._count_buried()
+        if purged:
+            self._run("drop_buried_incoming")
+        return purged
+
+    def _count_buried(self) -> int:
+        """Tally what is in `buried`, and keep the ids; return how many those are."""
+        buried = self._rows("count_buried")
+        for journal, events in buried:
+            self._tally(journal, PURGED, events)
+        if buried:
+            self._run("keep_buried_ids")
+        return sum(events for _, events in buried)
 
     def _took_plain(self, lines: list[bytes]) -> bool:
         """The likely case, in one statement: verified events that bear no id of their client's. Else nothing was done.
@@ -270,6 +297,63 @@ class DuckDBWarehouse:
         except duckdb.Error as error:
             raise WarehouseFailed("counting unverified events", error) from error
 
+    # Purge
+
+    def tombstones(self) -> frozenset[str]:
+        try:
+            return frozenset(row[0] for row in self._rows("tombstones"))
+        except duckdb.Error as error:
+            raise WarehouseFailed("looking for tombstones", error) from error
+
+    def remains(self, tombstones: Sequence[Tombstone]) -> Mapping[str, Remains]:
+        try:
+            return {
+                stone.account: Remains(*self._rows("remains", account=stone.account, keys=list(stone.keys))[0])
+                for stone in tombstones
+            }
+        except duckdb.Error as error:
+            raise WarehouseFailed("counting what is left of a purged account", error) from error
+
+    def purge(self, tombstones: Sequence[Tombstone]) -> bool:
+        """The rows go in one transaction, which also notes that their bytes are owed; those go by writing the file
+        anew (duckdb_rewrite.py), for all accounts together. False where readers would not let go of the old file."""
+        with self._transaction("purging deleted accounts"):
+            for stone in tombstones:
+                for key in stone.keys or ("",):
+                    self._run("add_tombstone", account=stone.account, write_key=key)
+            if self._rows("bytes_owed")[0][0]:
+                self._run("bury")
+                self._count_buried()
+                self._run("delete_buried")
+        if not self._rows("bytes_owed")[0][0]:
+            return True
+        return self._rewrite()
+
+    def _rewrite(self) -> bool:
+        """Put a file in this one's place that never held what was deleted; False where that must be tried again."""
+        try:
+            written_anew(self._connection, self._path)
+            with self._readers.none() as alone:
+                if not alone:
+                    discard(self._path)
+                    return False
+                self._connection.close()
+                self._root.close()
+                try:
+                    swapped_in(self._path)
+                finally:
+                    self._connect()
+        except (duckdb.Error, OSError) as error:
+            discard(self._path)
+            raise WarehouseFailed("writing its file anew without deleted accounts", error) from error
+        return True
+
+    def write_off(self, ids: Sequence[str]) -> None:
+        if ids:
+            with self._transaction("counting a purged account's dead letters"):
+                self._run("written_off", ids=list(ids))
+                self._count_buried()
+
     # Verify
 
     def sums(self) -> dict[str, Any]:
@@ -288,10 +372,14 @@ class DuckDBWarehouse:
         return {"streams": dict(streams), "journals": journals, "missing": [list(row) for row in missing]}
 
     def reader(self) -> DuckDBReader:
+        self._readers.enter()
         try:
-            return DuckDBReader(self._root.cursor(), QUERIES)
-        except duckdb.Error as error:
-            raise WarehouseFailed("opening a way in", error) from error
+            return DuckDBReader(self._root.cursor(), QUERIES, self._readers.leave)
+        except BaseException as error:
+            self._readers.leave()
+            if isinstance(error, duckdb.Error):
+                raise WarehouseFailed("opening a way in", error) from error
+            raise
 
     def close(self) -> None:
         self._connection.close()

@@ -1,8 +1,10 @@
-"""`pixelgate account`: create, list, show, history, do.
+"""`pixelgate account`: create, list, show, history, receipt, do.
 
 Each asks the gating process where one runs on this data directory, and leads by itself where none does (gateway.py).
 """
 
+from json import dumps
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -10,6 +12,7 @@ import typer
 from deploy.errors import Misused
 from deploy.output import fields, table
 from deploy.session import Session, command, group
+from gating.errors import Refused
 from gating.status import Role, Status
 
 accounts = group("Accounts: create them, look at them, flip their status.")
@@ -81,6 +84,24 @@ def history(session: Session, account: AccountArgument) -> None:
     session.emit(changes, lambda: table(columns, rows, f"account {account!r} has no history"))
 
 
+@command(accounts, "receipt", "pixelgate account receipt shop --to shop-receipt.json")
+def receipt(
+    session: Session,
+    account: AccountArgument,
+    file: Annotated[
+        Path | None, typer.Option("--to", metavar="FILE", help="Write the receipt here, as JSON, once it is given.")
+    ] = None,
+) -> None:
+    """Show what was purged of a deleted account, and what stays; while it goes on, what it waits for."""
+    with session.gateway() as gateway:
+        answer = gateway.receipt(account)
+    if file is not None:
+        if answer["purged_at"] is None:
+            raise Refused(f"account {account!r} has no receipt yet: it waits for {'; '.join(answer['waits_for'])}")
+        whole_text(file, dumps(answer, indent=2) + "\n")
+    session.emit(answer, lambda: print_receipt(answer))
+
+
 @command(accounts, "do", "pixelgate account do shop pause --reason holidays")
 def do(
     session: Session,
@@ -145,6 +166,27 @@ def move(
         print(f"{answer['account']}: {before} -> {to}; {answer['status']} ({answer['verdict']}, {answer['access']})")
 
     session.emit(answer, human)
+
+
+def print_receipt(answer: dict[str, Any]) -> None:
+    """The moments, the stores, what stays or what is waited for."""
+    fields((name.replace("_", " "), answer.get(name)) for name in ("account", "deleted_at", "purged_at"))
+    print()
+    columns = ("store", "found", "gone_at", "gone_by") if answer["purged_at"] is None else ("store", "found", "gone_at")
+    table(columns, [[row.get(name) for name in columns] for row in answer["stores"]], "no store was looked at yet")
+    print()
+    if answer["purged_at"] is None:
+        for waiting in answer["waits_for"]:
+            print(f"waits for {waiting}")
+        return
+    fields((name.replace("_", " "), value) for name, value in answer["remains"].items())
+
+
+def whole_text(file: Path, text: str) -> None:
+    """Write a file that appears only when it is whole."""
+    temporary = file.with_name(f".{file.name}.new")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(file)
 
 
 def values_of(pairs: list[str]) -> dict[str, str]:

@@ -5,6 +5,7 @@ entry                 one change on its way in
 book                  what a transaction has loaded and will write
 timeline              what held for a key at an instant (pure): settlement's judge
 keys                  write keys (pure): making, rotating, which of them travel
+purges, billing       what is owed to deleted accounts, their receipts; payments, which outlive them for a term
 history, projections  whether everything is still as it was recorded
 lead                  who may grant leases
 rows, tables, schema  the values handed out, the tables, and how a database gets them (`migrations/`)
@@ -17,6 +18,7 @@ from gating.ledger.keys import KeyEdit, new_write_key
 from gating.ledger.lead import LeadRow, Term
 from gating.ledger.ledger import Ledger
 from gating.ledger.place import ledger_url
+from gating.ledger.purges import Noted, Owed, Purges
 from gating.ledger.rows import CHANGE, SYSTEM, AccountRow, Fault, Head, HistoryRow, KeyRow, OutboxRow, Who
 from gating.ledger.sqlite import sqlite_url
 from gating.ledger.store import Channel
@@ -36,7 +38,10 @@ __all__ = [
     "KeyRow",
     "LeadRow",
     "Ledger",
+    "Noted",
     "OutboxRow",
+    "Owed",
+    "Purges",
     "Rotation",
     "Term",
     "Timeline",

@@ -10,7 +10,7 @@ from typing import Any, Final, Self, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
 
-from gating.errors import NotFound
+from gating.errors import NotFound, Unreachable
 from gating.feed import StatusChange
 from gating.ledger import lead as lead_row
 from gating.ledger import schema, tables
@@ -18,6 +18,7 @@ from gating.ledger.engines import file_is_missing, open_store
 from gating.ledger.history import verify_history
 from gating.ledger.lead import LeadRow, Term
 from gating.ledger.projections import verify_projections
+from gating.ledger.purges import Purges
 from gating.ledger.retry import tried_again
 from gating.ledger.rows import AccountRow, Fault, Head, HistoryRow, KeyRow, OutboxRow
 from gating.ledger.store import Channel, Store, Turn, Unstorable
@@ -36,6 +37,7 @@ class Ledger:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self.purges = Purges(store)
 
     @classmethod
     def open(cls, url: str) -> Self:
@@ -65,6 +67,23 @@ class Ledger:
         Raises as `open` does; Unreachable too where there is no ledger yet, or one of an older release.
         """
         store = open_store(url, read_only=True)
+        try:
+            with store.reading() as connection:
+                schema.require_current(connection)
+        except BaseException:
+            store.close()
+            raise
+        return cls(store)
+
+    @classmethod
+    def open_existing(cls, url: str) -> Self:
+        """Open for writing what is there and of this release: makes nothing and migrates nothing.
+
+        For processes beside the gating service, which owns the schema. Raises as `open_reading` does.
+        """
+        if file_is_missing(url):
+            raise Unreachable("there is no ledger yet: start the gating service, which makes it")
+        store = open_store(url, read_only=False)
         try:
             with store.reading() as connection:
                 schema.require_current(connection)

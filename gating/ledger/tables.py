@@ -20,7 +20,7 @@ from sqlalchemy import (
     Text,
 )
 
-REVISIONS: Final = ("0001", "0002", "0003")
+REVISIONS: Final = ("0001", "0002", "0003", "0004")
 """Every migration, oldest first; this release reads and writes the last one's schema."""
 
 BIG: Final = BigInteger().with_variant(Integer, "sqlite")
@@ -172,4 +172,46 @@ relayed = Table(
     metadata,
     Column("place", NAME, primary_key=True),
     Column("version", BIG, nullable=False),
+)
+
+# How far the purge of a deleted account is, a row a store (`purges.py`); gone once its receipt is given.
+purges = Table(
+    "purges",
+    metadata,
+    Column("account", NAME, ForeignKey("accounts.id"), primary_key=True),
+    Column("store", NAME, primary_key=True),
+    Column("found", BIG, nullable=False),  # what of the account it held at the most
+    Column("note", Text, nullable=False),  # JSON: what whoever goes on must know, such as where a log ended
+    Column("done_at_us", BIG),  # since when nothing of the account is in it
+)
+
+# Who holds files that may hold events: each clears its own, and a receipt waits for all of them.
+purge_places = Table(
+    "purge_places",
+    metadata,
+    Column("place", NAME, primary_key=True),
+    Column("seen_at_us", BIG, nullable=False),
+)
+
+# What was purged where, once nothing is left; one a deleted account, for ever.
+receipts = Table(
+    "receipts",
+    metadata,
+    Column("account", NAME, ForeignKey("accounts.id"), primary_key=True),
+    Column("at_us", BIG, nullable=False),
+    Column("document", Text, nullable=False),
+)
+
+# Payments, in the fewest fields the law asks for; they outlive their account until `keep_until_us` (`billing.py`).
+billing_records = Table(
+    "billing_records",
+    metadata,
+    Column("account", NAME, ForeignKey("accounts.id"), primary_key=True),
+    Column("transaction_id", NAME, primary_key=True),
+    Column("at_us", BIG, nullable=False),
+    Column("amount", BIG, nullable=False),  # in the currency's smallest unit
+    Column("currency", Text, nullable=False),
+    Column("email", Text, nullable=False),
+    Column("keep_until_us", BIG, nullable=False),
+    Index(None, "keep_until_us"),
 )

@@ -10,16 +10,16 @@ already committed and enforced.
 
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Connection, delete, insert, select, update
 
 from gating.account import Account, Decision, Standing
 from gating.errors import AlreadyExists, InputInvalid, NotFound, Refused
 from gating.feed import StatusChange
-from gating.ledger import tables
+from gating.ledger import billing, purges, tables
 from gating.ledger.book import Book, Loaded, settled_state
 from gating.ledger.entry import Entry, effects_of
 from gating.ledger.history import digest_of
@@ -250,6 +250,37 @@ class Transaction:
         gone += self._connection.execute(update(tables.keys).where(named).values(source=None)).rowcount
         self._book.forget()
         return gone
+
+    def record_payment(
+        self, account: str, *, at_us: int, amount: int, currency: str, email: str, transaction_id: str
+    ) -> bool:
+        """Keep one payment for its term, whatever becomes of the account; False where it is recorded already.
+
+        amount: in the currency's smallest unit. Raises NotFound, InputInvalid.
+        """
+        self._existing(account)
+        self.finish()
+        return billing.record_payment(
+            self._connection, account, at_us=at_us, amount=amount, currency=currency, email=email,
+            transaction_id=transaction_id,
+        )  # fmt: skip
+
+    def give_receipt(
+        self, account: str, made: Callable[[int, int, int | None], dict[str, Any]], years: int | None, at_us: int
+    ) -> bool:
+        """End a deleted account's purge: erase what people wrote, set its payments' term, keep the receipt.
+
+        made: the document, from how many texts were erased, how many payments stay, and until when (None: there are
+        none). years: how long payments are kept. False where it has its receipt already. Raises NotFound, and Refused
+        for an account that is not deleted.
+        """
+        if not self._existing(account).newest.final:
+            raise Refused(f"account {account!r} is not deleted: nothing of it is purged")
+        erased = self.erase_details(account)
+        payments, until_us = billing.keep(self._connection, account, years)
+        if left := purges.words_left(self._connection, account):
+            raise ValueError(f"{left} texts of a purged account are left")
+        return purges.give(self._connection, account, made(erased, payments, until_us), at_us)
 
     def new_epoch(self) -> str:
         """Draw a new epoch: the ledger was restored from a copy, so its versions may now come to mean other changes."""
