@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from deploy.commands import account, data, inspect, journal, key, roles, rulebook
+from deploy.commands import account, data, history, inspect, journal, key, roles, rulebook
 from deploy.session import DataOption, JsonOption, open_session
 
 app = typer.Typer(
@@ -47,6 +47,7 @@ roles.register(app)
 account.register(app)
 key.register(app)
 data.register(app)
+history.register(app)
 inspect.register(app)
 journal.register(app)
 rulebook.register(app)

@@ -15,7 +15,7 @@ from gating.feed import StatusChange
 from gating.ledger import lead as lead_row
 from gating.ledger import schema, tables
 from gating.ledger.engines import file_is_missing, open_store
-from gating.ledger.history import verify_history
+from gating.ledger.history import chained_rows, verify_history
 from gating.ledger.lead import LeadRow, Term
 from gating.ledger.projections import verify_projections
 from gating.ledger.purges import Purges
@@ -322,9 +322,21 @@ class Ledger:
 
     # ---- checks ---------------------------------------------------------------------------------------------------
 
-    def verify_history(self) -> list[Fault]:
-        """Every history row that was altered, removed, added or moved; [] where the chain is whole."""
-        return verify_history(self._store)
+    def chain(self) -> tuple[int, bytes]:
+        """The newest version and its row's digest: kept elsewhere, they show later that nothing was written anew."""
+        with self._store.reading() as connection:
+            row = connection.execute(select(tables.meta.c.head, tables.meta.c.chain)).one()
+        return row.head, row.chain
+
+    def chained_rows(self, after: int, head: int) -> Iterator[dict[str, Any]]:
+        """The history's rows beyond `after`, up to `head`, as JSON can hold them; read while it is gone through."""
+        return chained_rows(self._store, after, head)
+
+    def verify_history(
+        self, kept: bytes | None = None, progress: Callable[[int, int], None] = lambda _done, _of: None
+    ) -> list[Fault]:
+        """Every history row that was altered, removed, added or moved; [] where the chain is whole and has `kept`."""
+        return verify_history(self._store, kept, progress)
 
     def verify_projections(self) -> list[Fault]:
         """Everywhere `accounts`, `keys` and `gate` say something else than the history; [] where they agree."""
