@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from deploy.commands import account, data, inspect, journal, key, roles, rulebook
+from deploy.commands import account, data, inspect, journal, key, person, roles, rulebook, token
 from deploy.session import DataOption, JsonOption, open_session
 
 app = typer.Typer(
@@ -50,6 +50,8 @@ data.register(app)
 inspect.register(app)
 journal.register(app)
 rulebook.register(app)
+token.register(app)
+person.register(app)
 
 if __name__ == "__main__":
     app()

@@ -19,9 +19,10 @@ from gating.feed import StatusChange
 from gating.lead import Lead
 from gating.ledger import SYSTEM, AccountRow, Ledger, Transaction, Who
 from gating.lifecycle import decide, due, open_account, standing
+from gating.people import People, new_person
 from gating.rulebook import Policy
 from gating.shelf import Shelf, packaged
-from gating.status import SECOND_US
+from gating.status import SECOND_US, Role
 from gating.views import Document, account_line, account_view, created_view, history_view, key_view
 
 T = TypeVar("T")
@@ -50,6 +51,7 @@ class Service:
         self._lead = lead
         self._shelf = Shelf(ledger)
         self._clock = clock
+        self.people = People(ledger, clock)
         self._in_doubt = False  # whether a commit failed and the ledger could not be asked what became of it
         self._writes = ThreadPoolExecutor(1, thread_name_prefix="ledger-writes")
         self._reads = ThreadPoolExecutor(1, thread_name_prefix="ledger-reads")  # a long list holds no flip up
@@ -83,6 +85,8 @@ class Service:
             transaction.keep_rulebook(policy.digest, policy.name, policy.text)
             stands = standing(policy, decision.account)
             made = transaction.create_account(decision, stands, who, owner=owner, name=name)
+            if owner is not None:
+                transaction.add_person(new_person(account_id, Role.OWNER, owner, (), decision.at_us))
             return created_view(transaction.account(account_id), made), [made]
 
         return await self._commit(change, waiting)

@@ -6,6 +6,7 @@ book                  what a transaction has loaded and will write
 timeline              what held for a key at an instant (pure): settlement's judge
 keys                  write keys (pure): making, rotating, which of them travel
 history, projections  whether everything is still as it was recorded
+people, tokens        who belongs to an account; what people and programs sign in with
 lead                  who may grant leases
 rows, tables, schema  the values handed out, the tables, and how a database gets them (`migrations/`)
 place, retry, wake    which ledger a data directory has; a conflict met by trying again; what others committed
@@ -16,11 +17,13 @@ engines               which one a URL asks for: sqlite (a file), or postgres (a 
 from gating.ledger.keys import KeyEdit, new_write_key
 from gating.ledger.lead import LeadRow, Term
 from gating.ledger.ledger import Ledger
+from gating.ledger.people import PersonRow
 from gating.ledger.place import ledger_url
 from gating.ledger.rows import CHANGE, SYSTEM, AccountRow, Fault, Head, HistoryRow, KeyRow, OutboxRow, Who
 from gating.ledger.sqlite import sqlite_url
 from gating.ledger.store import Channel
 from gating.ledger.timeline import Held, Timeline, standing_at
+from gating.ledger.tokens import TokenRow
 from gating.ledger.transaction import Rotation, Transaction
 
 __all__ = [
@@ -37,9 +40,11 @@ __all__ = [
     "LeadRow",
     "Ledger",
     "OutboxRow",
+    "PersonRow",
     "Rotation",
     "Term",
     "Timeline",
+    "TokenRow",
     "Transaction",
     "Who",
     "ledger_url",
