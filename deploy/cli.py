@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from deploy.commands import account, data, history, inspect, journal, key, roles, rulebook
+from deploy.commands import account, data, history, inspect, journal, key, person, roles, rulebook, token
 from deploy.session import DataOption, JsonOption, open_session
 
 app = typer.Typer(
@@ -51,6 +51,8 @@ history.register(app)
 inspect.register(app)
 journal.register(app)
 rulebook.register(app)
+token.register(app)
+person.register(app)
 
 if __name__ == "__main__":
     app()

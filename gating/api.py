@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from gating import account as lifecycle
 from gating.errors import PixelgateError
 from gating.ledger import Who
+from gating.people_api import add_people
 from gating.service import WAIT_SECONDS, Service, Waiting
 from gating.status import Role
 
@@ -154,6 +155,7 @@ def make_api(service: Service) -> FastAPI:
     async def revoke_key(account: str, body: Revocation) -> dict[str, Any]:
         return await service.revoke_key(account, key=body.key, who=body.who(), waiting=body.waiting())
 
+    add_people(api, service)
     return api
 
 

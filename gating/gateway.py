@@ -122,6 +122,39 @@ class Gateway:
         found: list[Document] = self._ask(f"{_path(account)}/keys")
         return found
 
+    def add_person(self, account: str, *, role: str, email: str | None, permissions: list[str]) -> Document:
+        """Somebody new in the account."""
+        return self._change(f"{_path(account)}/people", {"role": role, "email": email, "permissions": permissions})
+
+    def people(self, account: str) -> list[Document]:
+        """Who belongs to it."""
+        found: list[Document] = self._ask(f"{_path(account)}/people")
+        return found
+
+    def remove_person(self, account: str, person: str) -> Document:
+        """Take somebody out of it."""
+        gone: Document = self._request("DELETE", f"{_path(account)}/people/{quote(person, safe='')}", None)
+        return gone
+
+    def create_token(
+        self, *, role: str, account: str | None, person: str | None, permissions: list[str], expires: float | None
+    ) -> Document:
+        """A new token; its secret is told this once. expires: seconds from now."""
+        body = {
+            "role": role, "account": account, "person": person, "permissions": permissions, "expires": expires,
+        }  # fmt: skip
+        return self._change("/api/v1/tokens", body)
+
+    def tokens(self) -> list[Document]:
+        """All tokens, ended ones too."""
+        found: list[Document] = self._ask("/api/v1/tokens")
+        return found
+
+    def revoke_token(self, token: str) -> Document:
+        """End a token."""
+        gone: Document = self._request("DELETE", f"/api/v1/tokens/{quote(token, safe='')}", None)
+        return gone
+
     def _change(self, path: str, body: Document) -> Document:
         changed: Document = self._request("POST", path, body)
         return changed

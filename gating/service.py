@@ -20,10 +20,11 @@ from gating.lead import Lead
 from gating.ledger import SYSTEM, AccountRow, Ledger, Transaction, Who
 from gating.lifecycle import decide, due, open_account, standing
 from gating.move import move
+from gating.people import People, new_person
 from gating.receipts import receipt_view
 from gating.rulebook import Policy
 from gating.shelf import Shelf, is_packaged, packaged
-from gating.status import SECOND_US, Command
+from gating.status import SECOND_US, Command, Role
 from gating.terms import ON_FILE
 from gating.views import Document, account_line, account_view, created_view, history_view, key_view, moved_view
 
@@ -53,6 +54,7 @@ class Service:
         self._lead = lead
         self._shelf = Shelf(ledger)
         self._clock = clock
+        self.people = People(ledger, clock)
         self._in_doubt = False  # whether a commit failed and the ledger could not be asked what became of it
         self._writes = ThreadPoolExecutor(1, thread_name_prefix="ledger-writes")
         self._reads = ThreadPoolExecutor(1, thread_name_prefix="ledger-reads")  # a long list holds no flip up
@@ -86,6 +88,8 @@ class Service:
             transaction.keep_rulebook(policy.digest, policy.name, policy.text)
             stands = standing(policy, decision.account)
             made = transaction.create_account(decision, stands, who, owner=owner, name=name)
+            if owner is not None:
+                transaction.add_person(new_person(account_id, Role.OWNER, owner, (), decision.at_us))
             return created_view(transaction.account(account_id), made), [made]
 
         return await self._commit(change, waiting)

@@ -7,6 +7,7 @@ timeline              what held for a key at an instant (pure): settlement's jud
 keys                  write keys (pure): making, rotating, which of them travel
 purges, billing       what is owed to deleted accounts, their receipts; payments, which outlive them for a term
 history, projections  whether everything is still as it was recorded
+people, tokens        who belongs to an account; what people and programs sign in with
 lead                  who may grant leases
 rows, tables, schema  the values handed out, the tables, and how a database gets them (`migrations/`)
 place, retry, wake    which ledger a data directory has; a conflict met by trying again; what others committed
@@ -17,12 +18,14 @@ engines               which one a URL asks for: sqlite (a file), or postgres (a 
 from gating.ledger.keys import KeyEdit, new_write_key
 from gating.ledger.lead import LeadRow, Term
 from gating.ledger.ledger import Ledger
+from gating.ledger.people import PersonRow
 from gating.ledger.place import ledger_url
 from gating.ledger.purges import Noted, Owed, Purges
 from gating.ledger.rows import CHANGE, SYSTEM, AccountRow, Fault, Head, HistoryRow, KeyRow, OutboxRow, Who
 from gating.ledger.sqlite import sqlite_url
 from gating.ledger.store import Channel
 from gating.ledger.timeline import Held, Timeline, standing_at
+from gating.ledger.tokens import TokenRow
 from gating.ledger.transaction import Rotation, Transaction
 
 __all__ = [
@@ -42,9 +45,11 @@ __all__ = [
     "OutboxRow",
     "Owed",
     "Purges",
+    "PersonRow",
     "Rotation",
     "Term",
     "Timeline",
+    "TokenRow",
     "Transaction",
     "Who",
     "ledger_url",

@@ -17,12 +17,14 @@ from gating.ledger import schema, tables
 from gating.ledger.engines import file_is_missing, open_store
 from gating.ledger.history import chained_rows, verify_history
 from gating.ledger.lead import LeadRow, Term
+from gating.ledger.people import PersonRow, remove_person
 from gating.ledger.projections import verify_projections
 from gating.ledger.purges import Purges
 from gating.ledger.retry import tried_again
 from gating.ledger.rows import AccountRow, Fault, Head, HistoryRow, KeyRow, OutboxRow
 from gating.ledger.store import Channel, Store, Turn, Unstorable
 from gating.ledger.timeline import Timeline, changes_of
+from gating.ledger.tokens import TokenRow, add_token, listed, revoke_token
 from gating.ledger.transaction import Transaction
 from gating.status import Status
 
@@ -223,6 +225,39 @@ class Ledger:
         """When the earliest stored deadline comes; None where there is none."""
         at_us: int | None = self._rows(select(func.min(tables.accounts.c.deadline_at_us).label("at_us")))[0].at_us
         return at_us
+
+    # ---- people and tokens ----------------------------------------------------------------------------------------
+
+    def people(self, account: str) -> list[PersonRow]:
+        """Who belongs to the account now, first come first. Raises NotFound for an unknown account."""
+        row = tables.people.c
+        wanted = select(tables.people).where(row.account == account, row.removed_at_us.is_(None))
+        found = self._rows(wanted.order_by(row.created_at_us, row.id))
+        if not found:
+            self.account(account)
+        return [PersonRow.of(person) for person in found]
+
+    def remove_person(self, account: str, person: str, at_us: int) -> None:
+        """Take somebody out of an account and forget their address. Raises NotFound."""
+        self._note(lambda connection: remove_person(connection, account, person, at_us))
+
+    def add_token(self, token: TokenRow, digest: bytes) -> None:
+        """Keep a new token under its secret's digest. Raises NotFound (account), Refused beyond TOKENS_MAX."""
+        self._note(lambda connection: add_token(connection, token, digest))
+
+    def revoke_token(self, token: str, at_us: int) -> TokenRow:
+        """End a token for good. Raises NotFound."""
+        return self._note(lambda connection: revoke_token(connection, token, at_us))
+
+    def tokens(self) -> list[TokenRow]:
+        """All tokens, ended ones too, oldest first."""
+        row = tables.tokens.c
+        return listed(self._rows(select(tables.tokens).order_by(row.created_at_us, row.id)))
+
+    def token_of(self, digest: bytes) -> TokenRow | None:
+        """The token whose secret has this digest, ended or not; None where there is none."""
+        found = listed(self._rows(select(tables.tokens).where(tables.tokens.c.digest == digest)))
+        return found[0] if found else None
 
     # ---- changes --------------------------------------------------------------------------------------------------
 

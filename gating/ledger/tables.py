@@ -20,7 +20,7 @@ from sqlalchemy import (
     Text,
 )
 
-REVISIONS: Final = ("0001", "0002", "0003", "0004")
+REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005")
 """Every migration, oldest first; this release reads and writes the last one's schema."""
 
 BIG: Final = BigInteger().with_variant(Integer, "sqlite")
@@ -214,4 +214,36 @@ billing_records = Table(
     Column("email", Text, nullable=False),
     Column("keep_until_us", BIG, nullable=False),
     Index(None, "keep_until_us"),
+)
+
+# Bearer tokens, hashed: whoever reads this table can act as nobody. A row is never deleted, so that a history that
+# names a token can always be explained. `account` is null where the token's role acts for all accounts.
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", NAME, primary_key=True),
+    Column("digest", LargeBinary, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("account", NAME, ForeignKey("accounts.id")),
+    Column("person", NAME),
+    Column("permissions", Text, nullable=False),  # JSON list of names
+    Column("created_at_us", BIG, nullable=False),
+    Column("expires_at_us", BIG),
+    Column("revoked_at_us", BIG),
+    Column("used_at_us", BIG),
+    Index(None, "digest", unique=True),
+)
+
+# Who belongs to an account. A row stays, so that an id in the history can be explained; `email` can be erased.
+people = Table(
+    "people",
+    metadata,
+    Column("id", NAME, primary_key=True),
+    Column("account", NAME, ForeignKey("accounts.id"), nullable=False),
+    Column("role", Text, nullable=False),
+    Column("permissions", Text, nullable=False),  # JSON list of names
+    Column("email", Text),
+    Column("created_at_us", BIG, nullable=False),
+    Column("removed_at_us", BIG),
+    Index(None, "account"),
 )

@@ -24,6 +24,7 @@ from gating.ledger.book import Book, Loaded, settled_state
 from gating.ledger.entry import Entry, effects_of
 from gating.ledger.history import digest_of
 from gating.ledger.keys import NO_EDIT, KeyEdit, edited, new_write_key, revocation, rotation
+from gating.ledger.people import PersonRow, add_person, erase_emails
 from gating.ledger.rows import CHANGE, AccountRow, KeyRow, Who
 from gating.ledger.store import Unstorable, is_storable
 from gating.status import Command, Status, Verdict
@@ -237,6 +238,12 @@ class Transaction:
         loaded.slide(account)
         self._book.slid(loaded)
 
+    def add_person(self, person: PersonRow) -> None:
+        """Add somebody to an account, one that this transaction has made too. Raises NotFound, Refused."""
+        self.finish()
+        add_person(self._connection, person)
+        self._book.forget()
+
     def erase_details(self, account: str) -> int:
         """Overwrite what people wrote and who they are: reasons, notes, addresses, names, keys' sources.
 
@@ -248,6 +255,7 @@ class Transaction:
         gone = self._connection.execute(delete(tables.details).where(tables.details.c.account == account)).rowcount
         named = (tables.keys.c.account == account) & tables.keys.c.source.is_not(None)
         gone += self._connection.execute(update(tables.keys).where(named).values(source=None)).rowcount
+        gone += erase_emails(self._connection, account)
         self._book.forget()
         return gone
 
