@@ -31,6 +31,8 @@ gateway, local_http     the command line's way to them
 admin, operations       the admin port; metrics and health of any role
 worker_counters, exposition
                         what the workers counted, and as Prometheus reads it
+tasks, relay_metrics    tasks whose failure ends the process; what Prometheus reads of the relay
+effects/                what decisions owe to the world outside, carried out at least once
 process, sharing        the gating process; a service on a ledger that several share
 serving                 serving HTTP beside other work
 datadir, config, errors where things lie, what is set, what can go wrong

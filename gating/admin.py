@@ -25,10 +25,11 @@ class LeadMetrics(Collector):
         return [workers, version]
 
 
-def make_admin(directory: DataDirectory, lead: Lead) -> Starlette:
+def make_admin(directory: DataDirectory, lead: Lead, *more: Collector) -> Starlette:
     """The application of the admin port."""
     return operations(
         WorkerCounters(directory.counters),
         LeadMetrics(lead),
+        *more,
         about=lambda: {"version": lead.head, "workers": len(lead.workers())},
     )

@@ -155,6 +155,15 @@ class Gateway:
         gone: Document = self._request("DELETE", f"/api/v1/tokens/{quote(token, safe='')}", None)
         return gone
 
+    def effects(self, which: str) -> list[Document]:
+        """What is owed (which: empty), `/dead` or `/due`."""
+        found: list[Document] = self._ask(f"/api/v1/effects{which}")
+        return found
+
+    def change_effect(self, effect: int, verb: str) -> Document:
+        """`retry` a dead letter, or mark what was due as `done`."""
+        return self._change(f"/api/v1/effects/{effect}/{verb}", {})
+
     def _change(self, path: str, body: Document) -> Document:
         changed: Document = self._request("POST", path, body)
         return changed

@@ -59,6 +59,11 @@ class Service:
         self._writes = ThreadPoolExecutor(1, thread_name_prefix="ledger-writes")
         self._reads = ThreadPoolExecutor(1, thread_name_prefix="ledger-reads")  # a long list holds no flip up
 
+    @property
+    def clock(self) -> Clock:
+        """The clock that changes are dated by."""
+        return self._clock
+
     def close(self) -> None:
         """Let the transaction that runs end."""
         self._writes.shutdown()

@@ -14,6 +14,7 @@ from gating.errors import NotFound, Unreachable
 from gating.feed import StatusChange
 from gating.ledger import lead as lead_row
 from gating.ledger import schema, tables
+from gating.ledger.effects import EffectRows
 from gating.ledger.engines import file_is_missing, open_store
 from gating.ledger.history import chained_rows, verify_history
 from gating.ledger.lead import LeadRow, Term
@@ -40,6 +41,7 @@ class Ledger:
     def __init__(self, store: Store) -> None:
         self._store = store
         self.purges = Purges(store)
+        self.effects = EffectRows(store)
 
     @classmethod
     def open(cls, url: str) -> Self:

@@ -166,6 +166,7 @@ def give(connection: Connection, account: str, document: Mapping[str, Any], at_u
     connection.execute(insert(tables.receipts).values(account=account, at_us=at_us, document=text))
     owed = tables.outbox.c
     connection.execute(delete(tables.outbox).where(owed.account == account, owed.kind.in_((PURGE, RECEIPT))))
+    connection.execute(delete(tables.effect_dead).where(tables.effect_dead.c.account == account))
     connection.execute(delete(tables.purges).where(tables.purges.c.account == account))
     return True
 

@@ -20,7 +20,7 @@ from sqlalchemy import (
     Text,
 )
 
-REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005")
+REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006")
 """Every migration, oldest first; this release reads and writes the last one's schema."""
 
 BIG: Final = BigInteger().with_variant(Integer, "sqlite")
@@ -246,4 +246,51 @@ people = Table(
     Column("created_at_us", BIG, nullable=False),
     Column("removed_at_us", BIG),
     Index(None, "account"),
+)
+
+# Effects' tries (`effects.py`): a row only where one failed, or waits for its moment (tries 0). No flip writes here.
+effect_tries = Table(
+    "effect_tries",
+    metadata,
+    Column("id", BIG, primary_key=True, autoincrement=False),  # the outbox's
+    Column("tries", Integer, nullable=False),
+    Column("first_at_us", BIG, nullable=False),
+    Column("next_at_us", BIG, nullable=False),
+    Column("last_error", Text),
+)
+
+# Effects that were given up: moved here from the outbox, and back by an operator, under the same id.
+effect_dead = Table(
+    "effect_dead",
+    metadata,
+    Column("id", BIG, primary_key=True, autoincrement=False),
+    Column("account", NAME, ForeignKey("accounts.id"), nullable=False),
+    Column("at_us", BIG, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("last_error", Text),
+    Column("died_at_us", BIG, nullable=False),
+)
+
+# What only a person can do, by when; kept once done.
+effect_tasks = Table(
+    "effect_tasks",
+    metadata,
+    Column("id", BIG, primary_key=True, autoincrement=False),
+    Column("account", NAME, ForeignKey("accounts.id"), nullable=False),
+    Column("at_us", BIG, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Column("due_at_us", BIG, nullable=False),
+    Column("done_at_us", BIG),
+    Column("done_by", Text),
+)
+
+# Sessions of an account's people that began before this moment count no longer; API tokens are none.
+sessions_ended = Table(
+    "sessions_ended",
+    metadata,
+    Column("account", NAME, ForeignKey("accounts.id"), primary_key=True),
+    Column("sessions_ended_at_us", BIG, nullable=False),
 )

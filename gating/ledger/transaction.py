@@ -359,7 +359,10 @@ class Transaction:
         fields = entry.history(change, loaded)
         digest = digest_of(fields, self._chain)
         self._book.add(loaded, {**fields, "previous": self._chain, "digest": digest}, entry.details)
-        self._book.owe(change, ((CHANGE, loaded.encoded), *entry.effects))
+        owed = [
+            effect for effect in entry.effects if effect[0] != ROTATE_KEY
+        ]  # which this very transaction carries out
+        self._book.owe(change, ((CHANGE, loaded.encoded), *owed))
         self._head, self._chain = version, digest
         return change
 
