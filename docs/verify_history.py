@@ -8,12 +8,18 @@ import json
 import sys
 from collections.abc import Iterable
 
+# The digest covers values in this order, not their names: a file with two names exchanged would say something else.
+NAMES = ["version", "account", "at_us", "command", "actor", "role", "on_behalf", "from_status", "to_status", "status"]
+NAMES += ["verdict", "access", "until_us", "then_verdict", "effects", "keys", "state_digest", "previous", "digest"]
+
 
 def check(lines: Iterable[str], head: str | None = None) -> str | None:
     """The first fault, or None."""
     before, seen = None, head is None
     for line in lines:
         row = json.loads(line)
+        if list(row) != NAMES:
+            return f"a row has other fields than {', '.join(NAMES)}, or in another order"
         values = [value for name, value in row.items() if name not in ("previous", "digest")]
         text = json.dumps(values, separators=(",", ":"), ensure_ascii=False).encode()
         if hashlib.sha256(bytes.fromhex(row["previous"]) + text).hexdigest() != row["digest"]:

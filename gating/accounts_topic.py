@@ -108,7 +108,7 @@ class AccountsTopic:
         while term() and (owed := await self._read(self._owed)):
             await self._send(self._producer, owed)
             self.version = owed[-1].version
-            await self._in_turn(lambda: self._ledger.note_relayed(PLACE, self.version))
+            await self._in_turn(lambda: self._ledger.relayed.note(PLACE, self.version))
         self._backoff.reset()
         self._tell(None)
 
@@ -135,7 +135,7 @@ class AccountsTopic:
     async def _opened(self) -> AIOKafkaProducer:
         """A fresh producer, on a topic that is there. Where it was not, it gets everything from the start."""
         made = await self._topic_made()
-        self.version = 0 if made else await self._read(lambda: self._ledger.relayed(PLACE))
+        self.version = 0 if made else await self._read(lambda: self._ledger.relayed.version(PLACE))
         producer = AIOKafkaProducer(
             bootstrap_servers=self._bootstrap,
             client_id="pixelgate-accounts",

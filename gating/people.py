@@ -64,16 +64,16 @@ class People:
         expires_us = None if expires_seconds is None else now_us + int(expires_seconds * 1e6)
         named = checked_permissions(role, permissions)
         token = TokenRow(f"token-{secrets.token_hex(8)}", role, account, person, named, now_us, expires_us)
-        self._ledger.add_token(token, digest)
+        self._ledger.tokens.add(token, digest)
         return {**self._token_view(token), "token": secret}
 
     def tokens(self) -> list[Document]:
         """All tokens without their secrets."""
-        return [self._token_view(token) for token in self._ledger.tokens()]
+        return [self._token_view(token) for token in self._ledger.tokens.all()]
 
     def revoke_token(self, token: str) -> Document:
         """End a token. Raises NotFound."""
-        return self._token_view(self._ledger.revoke_token(token, self._clock.now_us()))
+        return self._token_view(self._ledger.tokens.revoke(token, self._clock.now_us()))
 
     def _token_view(self, token: TokenRow) -> Document:
         return {

@@ -19,6 +19,7 @@ import orjson
 from collector.event import Event
 from consumers.errors import WarehouseFailed, WarehouseUnknown
 from consumers.source import Missing, Part
+from consumers.warehouse.duckdb_file import config_of, literal, spill_of
 from consumers.warehouse.duckdb_reader import DuckDBReader
 from consumers.warehouse.duckdb_rewrite import Readers, discard, swapped_in, written_anew
 from consumers.warehouse.lines import again_lines, part_lines
@@ -29,14 +30,6 @@ from gating.status import Verdict
 
 FORMAT: Final = 1
 """Of the tables; raised when an older release could no longer read them."""
-
-MEMORY_BYTES_MAX: Final = 128 * 1024**2
-"""For DuckDB's buffers; what does not fit goes to a file beside the warehouse. A consumer that takes whole batches
-peaked at 300 MB so (bar: 400)."""
-
-CHECKPOINT_MB: Final = 96
-"""Write-ahead log before it is folded into the file. Each fold packs the last, part-filled 122,880 rows anew: at the
-engine's own 16 MB that took a third more CPU an event than here, at 96 MB hardly less but 40 MB more memory."""
 
 PLAIN_AFTER_BATCHES: Final = 16
 
@@ -56,7 +49,7 @@ class DuckDBWarehouse:
         self._plain_after = 0  # batches until a short cut is tried again
         self._batch_file = batch_file
         self._readers = Readers()
-        shutil.rmtree(_spill(path), ignore_errors=True)  # a killed process leaves what it had spilled
+        shutil.rmtree(spill_of(path), ignore_errors=True)  # a killed process leaves what it had spilled
         discard(path)  # and a rewriting it had not ended
         self._connect()
         path.chmod(0o600)
@@ -64,8 +57,9 @@ class DuckDBWarehouse:
 
     def _connect(self) -> None:
         try:
-            self._root = duckdb.connect(str(self._path), config=_config(self._path))  # only gives others connections
+            self._root = duckdb.connect(str(self._path), config=config_of(self._path))  # only gives others connections
             self._connection = self._root.cursor()
+            self._run("lines")  # a connection's own
         except duckdb.Error as error:
             raise WarehouseFailed(f"opening {self._path}", error) from error
 
@@ -89,7 +83,6 @@ class DuckDBWarehouse:
             if tables and "about" not in tables:
                 raise WarehouseUnknown(self._path, "none", FORMAT)
             self._connection.execute(QUERIES["schema"].text)
-            self._run("lines")
             found = self._rows("format")[0][0]
             if found is None:
                 self._run("set_format", format=FORMAT)
@@ -127,7 +120,7 @@ class DuckDBWarehouse:
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(b"\n".join(lines))
-            yield _literal(self._batch_file)
+            yield literal(self._batch_file)
         finally:
             self._batch_file.unlink(missing_ok=True)
 
@@ -190,7 +183,7 @@ class DuckDBWarehouse:
         return sum(events for _, events in buried)
 
     def _took_plain(self, lines: list[bytes]) -> bool:
-        """The likely case, in one statement: verified events that bear no id of their client's. Else nothing was done.
+        """The likely case, in one statement: verified events without an id of their client's, of accounts not purged.
 
         It saves a copy of the batch, 1.1 of 6.3 us an event (Xeon, one thread, 700-byte events). What the engine says
         of the rows it took decides; whoever sends other events does so for long, so then it is not tried for a while.
@@ -200,7 +193,7 @@ class DuckDBWarehouse:
             return False
         with self._lines(lines) as file:
             self._run("take_plain", file=file)
-        if self._rows("taken_plain")[0] == (len(lines), 0, 0):
+        if self._rows("taken_plain")[0] == (len(lines), 0, 0, 0):
             return True
         self._plain_after = PLAIN_AFTER_BATCHES
         self._connection.execute("ROLLBACK")
@@ -384,25 +377,3 @@ class DuckDBWarehouse:
     def close(self) -> None:
         self._connection.close()
         self._root.close()
-
-
-def _config(path: Path) -> dict[str, str | bool | int | float | list[str]]:
-    """Bounded memory, no network, no extension but those built in."""
-    return {
-        "threads": 1,  # the collector's workers need the cores more
-        "memory_limit": f"{MEMORY_BYTES_MAX}B",
-        "checkpoint_threshold": f"{CHECKPOINT_MB}MB",
-        "temp_directory": str(_spill(path)),
-        "autoinstall_known_extensions": False,
-        "autoload_known_extensions": False,
-        "preserve_insertion_order": False,  # nobody asks for it, and keeping it buffers a batch twice
-    }
-
-
-def _spill(path: Path) -> Path:
-    return path.with_name(path.name + ".tmp")
-
-
-def _literal(path: Path) -> str:
-    """DuckDB reads file names as patterns: a data directory may be called `data[1]`."""
-    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in str(path))

@@ -96,7 +96,9 @@ INSERT INTO events FROM lines($file);
 
 -- name: taken_plain
 -- Of the rows that this transaction added: DuckDB numbers those from its MAX_ROW_ID on until they commit.
-SELECT count(*), count(client_hash), count(*) FILTER (NOT verified) FROM events WHERE rowid >= 36028797018960000;
+SELECT count(*), count(client_hash), count(*) FILTER (NOT verified),
+    count(*) FILTER (account IN (SELECT account FROM tombstones))
+FROM events WHERE rowid >= 36028797018960000;
 
 -- name: load
 CREATE OR REPLACE TEMP TABLE incoming AS FROM lines($file);

@@ -9,6 +9,7 @@ purges, billing       what is owed to deleted accounts, their receipts; payments
 history, projections  whether everything is still as it was recorded
 people, tokens        who belongs to an account; what people and programs sign in with
 lead                  who may grant leases
+relayed               how far changes were carried to places that keep no count
 effects               what decisions owe: tries, dead letters, tasks for people
 rows, tables, schema  the values handed out, the tables, and how a database gets them (`migrations/`)
 place, retry, wake    which ledger a data directory has; a conflict met by trying again; what others committed

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, Self, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, select
 
 from gating.errors import NotFound, Unreachable
 from gating.feed import StatusChange
@@ -21,11 +21,12 @@ from gating.ledger.lead import LeadRow, Term
 from gating.ledger.people import PersonRow, remove_person
 from gating.ledger.projections import verify_projections
 from gating.ledger.purges import Purges
+from gating.ledger.relayed import RelayedRows
 from gating.ledger.retry import tried_again
 from gating.ledger.rows import AccountRow, Fault, Head, HistoryRow, KeyRow, OutboxRow
 from gating.ledger.store import Channel, Store, Turn, Unstorable
 from gating.ledger.timeline import Timeline, changes_of
-from gating.ledger.tokens import TokenRow, add_token, listed, revoke_token
+from gating.ledger.tokens import TokenRows
 from gating.ledger.transaction import Transaction
 from gating.status import Status
 
@@ -42,6 +43,8 @@ class Ledger:
         self._store = store
         self.purges = Purges(store)
         self.effects = EffectRows(store)
+        self.tokens = TokenRows(store)
+        self.relayed = RelayedRows(store)
 
     @classmethod
     def open(cls, url: str) -> Self:
@@ -228,7 +231,7 @@ class Ledger:
         at_us: int | None = self._rows(select(func.min(tables.accounts.c.deadline_at_us).label("at_us")))[0].at_us
         return at_us
 
-    # ---- people and tokens ----------------------------------------------------------------------------------------
+    # ---- people ---------------------------------------------------------------------------------------------------
 
     def people(self, account: str) -> list[PersonRow]:
         """Who belongs to the account now, first come first. Raises NotFound for an unknown account."""
@@ -242,24 +245,6 @@ class Ledger:
     def remove_person(self, account: str, person: str, at_us: int) -> None:
         """Take somebody out of an account and forget their address. Raises NotFound."""
         self._note(lambda connection: remove_person(connection, account, person, at_us))
-
-    def add_token(self, token: TokenRow, digest: bytes) -> None:
-        """Keep a new token under its secret's digest. Raises NotFound (account), Refused beyond TOKENS_MAX."""
-        self._note(lambda connection: add_token(connection, token, digest))
-
-    def revoke_token(self, token: str, at_us: int) -> TokenRow:
-        """End a token for good. Raises NotFound."""
-        return self._note(lambda connection: revoke_token(connection, token, at_us))
-
-    def tokens(self) -> list[TokenRow]:
-        """All tokens, ended ones too, oldest first."""
-        row = tables.tokens.c
-        return listed(self._rows(select(tables.tokens).order_by(row.created_at_us, row.id)))
-
-    def token_of(self, digest: bytes) -> TokenRow | None:
-        """The token whose secret has this digest, ended or not; None where there is none."""
-        found = listed(self._rows(select(tables.tokens).where(tables.tokens.c.digest == digest)))
-        return found[0] if found else None
 
     # ---- changes --------------------------------------------------------------------------------------------------
 
@@ -336,26 +321,6 @@ class Ledger:
             return recorded
 
         return self._note(record)
-
-    # ---- relayed --------------------------------------------------------------------------------------------------
-
-    def relayed(self, place: str) -> int:
-        """Up to which version changes were carried to a place; 0 where none was."""
-        rows = self._rows(select(tables.relayed.c.version).where(tables.relayed.c.place == place))
-        return int(rows[0].version) if rows else 0
-
-    def note_relayed(self, place: str, version: int) -> None:
-        """Note that changes up to `version` were carried there; never less than before."""
-        row = tables.relayed.c
-
-        def note(connection: Connection) -> None:
-            known = connection.execute(select(row.version).where(row.place == place)).scalar()
-            if known is None:
-                connection.execute(insert(tables.relayed).values(place=place, version=version))
-            elif known < version:
-                connection.execute(update(tables.relayed).where(row.place == place).values(version=version))
-
-        self._note(note)
 
     # ---- checks ---------------------------------------------------------------------------------------------------
 

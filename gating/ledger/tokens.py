@@ -1,15 +1,19 @@
-"""Bearer tokens as the ledger keeps them. Called by Ledger, inside its transactions; a secret never comes here."""
+"""Bearer tokens as the ledger keeps them, reached as `Ledger.tokens`; a secret never comes here."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 from sqlalchemy import Connection, Row, func, insert, select, update
 
 from gating.errors import NotFound, Refused
+from gating.ledger.retry import tried_again
+from gating.ledger.store import Store, Turn
 from gating.ledger.tables import accounts, tokens
 from gating.status import Role
+
+T = TypeVar("T")
 
 TOKENS_MAX: Final = 10_000
 """Tokens of one ledger, revoked ones too: a list of them is read whole."""
@@ -41,34 +45,62 @@ class TokenRow:
         return self.revoked_at_us is None and (self.expires_at_us is None or now_us < self.expires_at_us)
 
 
-def add_token(connection: Connection, token: TokenRow, digest: bytes) -> None:
-    """Keep a new token. Raises NotFound for an unknown account, Refused beyond TOKENS_MAX."""
-    if token.account is not None:
-        demand_account(connection, token.account)
-    if connection.execute(select(func.count()).select_from(tokens)).scalar_one() >= TOKENS_MAX:
-        raise Refused(f"this ledger has {TOKENS_MAX} tokens, the most it keeps")
-    connection.execute(
-        insert(tokens).values(
-            id=token.id, digest=digest, role=token.role.value, account=token.account, person=token.person,
-            permissions=json.dumps(token.permissions), created_at_us=token.created_at_us,
-            expires_at_us=token.expires_at_us,
-        )
-    )  # fmt: skip
+class TokenRows:
+    """One ledger's tokens. Any method may raise Unreachable."""
 
+    def __init__(self, store: Store) -> None:
+        self._store = store
 
-def revoke_token(connection: Connection, token: str, at_us: int) -> TokenRow:
-    """End it; one that was revoked before keeps its time. Raises NotFound."""
-    mine = tokens.c.id == token
-    connection.execute(update(tokens).where(mine, tokens.c.revoked_at_us.is_(None)).values(revoked_at_us=at_us))
-    row = connection.execute(select(tokens).where(mine)).first()
-    if row is None:
-        raise NotFound(f"there is no token {token[:80]!r}; `pixelgate token list` shows those there are")
-    return TokenRow.of(row)
+    def add(self, token: TokenRow, digest: bytes) -> None:
+        """Keep a new token under its secret's digest. Raises NotFound (account), Refused beyond TOKENS_MAX."""
 
+        def work(connection: Connection) -> None:
+            if token.account is not None:
+                demand_account(connection, token.account)
+            if connection.execute(select(func.count()).select_from(tokens)).scalar_one() >= TOKENS_MAX:
+                raise Refused(f"this ledger has {TOKENS_MAX} tokens, the most it keeps")
+            connection.execute(
+                insert(tokens).values(
+                    id=token.id, digest=digest, role=token.role.value, account=token.account, person=token.person,
+                    permissions=json.dumps(token.permissions), created_at_us=token.created_at_us,
+                    expires_at_us=token.expires_at_us,
+                )
+            )  # fmt: skip
 
-def listed(rows: Sequence[Row[Any]]) -> list[TokenRow]:
-    """Rows of the table as values."""
-    return [TokenRow.of(row) for row in rows]
+        self._noting(work)
+
+    def revoke(self, token: str, at_us: int) -> TokenRow:
+        """End it for good; one that was revoked before keeps its time. Raises NotFound."""
+        mine = tokens.c.id == token
+
+        def work(connection: Connection) -> TokenRow:
+            connection.execute(update(tokens).where(mine, tokens.c.revoked_at_us.is_(None)).values(revoked_at_us=at_us))
+            row = connection.execute(select(tokens).where(mine)).first()
+            if row is None:
+                raise NotFound(f"there is no token {token[:80]!r}; `pixelgate token list` shows those there are")
+            return TokenRow.of(row)
+
+        return self._noting(work)
+
+    def all(self) -> list[TokenRow]:
+        """All tokens, ended ones too, oldest first."""
+        return self._listed(select(tokens).order_by(tokens.c.created_at_us, tokens.c.id))
+
+    def of(self, digest: bytes) -> TokenRow | None:
+        """The token whose secret has this digest, ended or not; None where there is none."""
+        found = self._listed(select(tokens).where(tokens.c.digest == digest))
+        return found[0] if found else None
+
+    def _listed(self, wanted: Any) -> list[TokenRow]:
+        with self._store.reading() as connection:
+            return [TokenRow.of(row) for row in connection.execute(wanted)]
+
+    def _noting(self, work: Callable[[Connection], T]) -> T:
+        def attempt() -> T:
+            with self._store.writing(Turn.NOTE) as connection:
+                return work(connection)
+
+        return tried_again(attempt)
 
 
 def demand_account(connection: Connection, account: str) -> None:

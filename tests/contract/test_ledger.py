@@ -378,10 +378,10 @@ def test_a_reader_makes_nothing_and_writes_nothing(url):
 
 
 def test_how_far_was_relayed_never_goes_back(ledger):
-    assert ledger.relayed("redis") == 0
+    assert ledger.relayed.version("redis") == 0
     for version in (4, 9, 7):
-        ledger.note_relayed("redis", version)
-    assert (ledger.relayed("redis"), ledger.relayed("kafka")) == (9, 0)
+        ledger.relayed.note("redis", version)
+    assert (ledger.relayed.version("redis"), ledger.relayed.version("kafka")) == (9, 0)
 
 
 def test_a_term_is_succeeded_only_while_it_stands_still(ledger):

@@ -93,14 +93,14 @@ def test_a_token_is_shown_once_and_kept_as_its_hash(people, ledger):
     kept = ledger._rows(select(tables.tokens))[0]
     assert secret not in str(kept)
     assert bytes(kept.digest) == token_digest(secret)
-    found = ledger.token_of(token_digest(secret))
+    found = ledger.tokens.of(token_digest(secret))
     assert found is not None
     assert (found.id, found.role, found.person) == (made["id"], "operator", "person-1")
 
 
 def test_a_token_ends_when_it_expires_or_is_revoked(people, ledger):
     made = people.create_token(Role.AUDITOR, None, None, [], 60.0)
-    token = ledger.token_of(token_digest(made["token"]))
+    token = ledger.tokens.of(token_digest(made["token"]))
     assert token.holds(token.expires_at_us - 1)
     assert not token.holds(token.expires_at_us)
     first = people.revoke_token(made["id"])

@@ -212,10 +212,10 @@ def test_a_faulty_rulebook_is_named_with_line_and_reason(pixelgate: Console, tmp
 
 
 def test_tables_are_plain_columns_when_piped(pixelgate: Console) -> None:
-    head, row, *_ = pixelgate("rulebook", "list").out.splitlines()
+    head, *rows = pixelgate("rulebook", "list").out.splitlines()
     assert head.split()[:2] == ["rulebook", "title"]
-    assert row.split()[0] == "default"
-    assert row.isascii()
+    assert "default" in [row.split()[0] for row in rows]
+    assert all(row.isascii() for row in rows)
 
 
 def test_whoever_closes_the_pipe_early_sees_no_complaint(pixelgate: Console) -> None:

@@ -76,7 +76,7 @@ async def test_every_change_is_carried_in_order_with_the_account_as_key(ledger, 
     assert versions(found) == list(range(1, 9))
     assert all(record.key.decode() == StatusChange.decode(record.value).account for record in found)
     assert found[0].headers == (("schema", b"1"),)
-    assert ledger.relayed("kafka") == 8
+    assert ledger.relayed.version("kafka") == 8
 
 
 async def test_a_restart_goes_on_where_the_last_one_was(ledger, kafka_cluster, name):

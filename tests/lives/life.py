@@ -94,6 +94,7 @@ class Stand:
         self.port = free_port()
         self._worker: Process | None = None
         self._of_time: dict[str, Process] = {}
+        self._command = ""
 
     def __enter__(self) -> "Stand":
         try:
@@ -101,6 +102,7 @@ class Stand:
             worker = self._worker = self._start("collector", host="127.0.0.1", port=self.port)
             eventually(lambda: worker.must_live() and accepts(self.port), 30)
             eventually(self._leased, 30)
+            self.json("account", "create", "--id", "metronome", "--rulebook", "default")
         except BaseException:
             self.close()
             raise
@@ -130,7 +132,15 @@ class Stand:
             door = self.directory.root / f"{name}.sock"
             eventually(lambda process=process, door=door: process.must_live() and answers(door), 30)
         if self._worker is not None:
-            eventually(self._leased, 30)
+            eventually(self._reached, 30)
+
+    def _reached(self) -> bool:
+        """Whether the worker follows the new service, and so has its time: an account of its own is flipped for that.
+
+        Its old lease, and the old time with it, would hold for up to three seconds.
+        """
+        self._command = "resume" if self._command == "pause" else "pause"
+        return bool(self.json("account", "do", "metronome", self._command)["workers"])
 
     def _leased(self) -> bool:
         """Whether the worker verifies hits, by the new service's word."""
@@ -187,6 +197,9 @@ def _played(stand: Stand, stage: Stage, key: str) -> Told:
     told.standing = stand.json("account", "show", Stand.ACCOUNT)
     report = ("report", Stand.ACCOUNT, "--settled", SETTLED_SECONDS)
     told.events = stand.json(*report, "--as", "operator")["events"]
+    if stage.status == "DELETED":  # the purge goes on by itself
+        eventually(lambda: not any(stand.json(*report, "--as", "operator")["events"].values()), 90)
+        told.events = stand.json(*report, "--as", "operator")["events"]
     own = stand.cli(*report, "--as", "account", "--json", codes=(0, 1))
     told.own = json.loads(own.stdout)["events"] if own.exit_code == 0 else None
     return told

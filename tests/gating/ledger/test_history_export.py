@@ -35,6 +35,13 @@ def test_the_independent_verifier_finds_any_altered_field(lines, row, field):
     assert verifier.check([*lines[:row], json.dumps(altered), *lines[row + 1 :]]) is not None
 
 
+def test_the_independent_verifier_finds_two_names_exchanged(lines):
+    row = json.loads(lines[4])
+    names = {"actor": "role", "role": "actor"}
+    exchanged = {names.get(name, name): value for name, value in row.items()}
+    assert verifier.check([*lines[:4], json.dumps(exchanged), *lines[5:]]) is not None
+
+
 def test_the_independent_verifier_finds_removed_and_moved_rows(walked, lines):  # noqa: F811
     assert verifier.check([*lines[:3], *lines[4:]]) is not None
     assert verifier.check([*lines[:3], lines[4], lines[3], *lines[5:]]) is not None

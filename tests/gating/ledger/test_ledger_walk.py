@@ -141,7 +141,7 @@ class WalkOnPostgres(Walk):
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute(
                 "TRUNCATE accounts, keys, history, details, gate, outbox, relayed, rulebooks, purges, receipts, "
-                "billing_records"
+                "billing_records, tokens, people, effect_dead, effect_tasks, sessions_ended"
             )
             connection.execute("UPDATE meta SET head = 0, chain = %s", [bytes(32)])
         yield self.url

@@ -68,8 +68,8 @@ async def test_the_gating_service_does_all_its_work(roles, tmp_path):
         assert candidate.holds()
         ledger.delivered(CHANGE, ledger.outbox(kind=CHANGE)[-1].id)
         assert ledger.record_enforced(ledger.lead().term, 4)
-        ledger.note_relayed("redis", 4)
-        ledger.note_relayed("redis", 5)
+        ledger.relayed.note("redis", 4)
+        ledger.relayed.note("redis", 5)
         with ledger.begin() as transaction:
             assert transaction.erase_details("shop") > 0
             transaction.new_epoch()
