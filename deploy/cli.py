@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from deploy.commands import account, data, inspect, journal, key, roles, rulebook
+from deploy.commands import account, billing, data, inspect, journal, key, roles, rulebook
 from deploy.session import DataOption, JsonOption, open_session
 
 app = typer.Typer(
@@ -46,6 +46,7 @@ def common(
 roles.register(app)
 account.register(app)
 key.register(app)
+billing.register(app)
 data.register(app)
 inspect.register(app)
 journal.register(app)

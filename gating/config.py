@@ -41,3 +41,12 @@ class GatingSettings(LeadSettings):
     data: Path = Field(Path("data"), description="data directory of this host")
     admin_host: str = Field("127.0.0.1", description="address the admin port binds")
     admin_port: int = Field(8081, ge=0, le=65535, description="admin port: /metrics and health; 0 for none")
+    stripe_secret: str | None = Field(
+        None, description="Stripe's signing secret of the webhook endpoint; several by comma while one is rolled"
+    )
+    paddle_secret: str | None = Field(
+        None, description="Paddle Billing's secret key of the notification destination; several by comma"
+    )
+    webhook_keep_days: int = Field(
+        30, ge=4, le=3650, description="days that a webhook's event is kept once nothing waits for it"
+    )

@@ -7,6 +7,7 @@ timeline              what held for a key at an instant (pure): settlement's jud
 keys                  write keys (pure): making, rotating, which of them travel
 history, projections  whether everything is still as it was recorded
 lead                  who may grant leases
+events                what payment providers told: stored, waiting, settled, erased
 rows, tables, schema  the values handed out, the tables, and how a database gets them (`migrations/`)
 place, retry, wake    which ledger a data directory has; a conflict met by trying again; what others committed
 store                 what is asked of an engine

@@ -301,6 +301,18 @@ class Ledger:
 
         self._note(note)
 
+    # ---- other tables -----------------------------------------------------------------------------------------------
+
+    def note(self, work: Callable[[Connection], T]) -> T:
+        """Write what is no change of an account, in one transaction that changes need not wait for on PostgreSQL; run
+        again where it had to give way, so `work` leaves nothing behind but what it returns."""
+        return self._note(work)
+
+    def look(self, ask: Callable[[Connection], T]) -> T:
+        """Read within one short snapshot."""
+        with self._store.reading() as connection:
+            return ask(connection)
+
     # ---- checks ---------------------------------------------------------------------------------------------------
 
     def verify_history(self) -> list[Fault]:
