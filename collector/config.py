@@ -56,7 +56,7 @@ class PublisherSettings(BaseSettings):
         6, ge=1, le=1000, description="partitions of pixel.events and pixel.hidden where the publisher creates them"
     )
     kafka_compression: Literal["none", "lz4", "zstd"] = Field(
-        "zstd", description="how batches are compressed on their way to Kafka and in it"
+        "lz4", description="how batches are compressed on their way to Kafka and in it"
     )
 
     def addresses(self) -> Addresses:

@@ -6,10 +6,11 @@ most a last line without its end, which nobody was told was safe, and damage cos
 events, personal data: mode 0600. Knows nothing of what a letter says.
 """
 
+import fcntl
 import os
 import secrets
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 from zlib import crc32
@@ -34,6 +35,8 @@ class LettersFull(OSError):
 class LetterFiles:
     """The writing end; one a process. Opens no file before the first letter.
 
+    Each append holds its file's lock, since another process may be writing the file anew (`strike`).
+
     suffix: tells these letters from others in the directory. bytes_max: of all of them together; None: no bound.
     """
 
@@ -49,6 +52,7 @@ class LetterFiles:
         Raises OSError (LettersFull is one), and then some of them may be kept, none may count.
         """
         try:
+            self._lock()
             for letter in letters:
                 if self._descriptor < 0 or self._bytes >= FILE_BYTES_MAX:
                     self._begin()
@@ -57,6 +61,7 @@ class LetterFiles:
                 self._bytes += len(line)
             if self._descriptor >= 0:
                 os.fsync(self._descriptor)
+                fcntl.flock(self._descriptor, fcntl.LOCK_UN)
         except OSError:
             self.close()  # what a failed write left is some file's last line: the next letter begins another file
             raise
@@ -66,6 +71,13 @@ class LetterFiles:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+    def _lock(self) -> None:
+        """Hold the file's lock; a file that was written anew meanwhile is not gone on with."""
+        if self._descriptor >= 0:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+            if not os.fstat(self._descriptor).st_nlink:
+                self.close()
 
     def _begin(self) -> None:
         if self._descriptor >= 0:
@@ -78,6 +90,7 @@ class LetterFiles:
                 raise LettersFull(self.directory, self._bytes_max)
         path = self.directory / f"{time.time_ns() // 1000:020d}-{secrets.token_hex(4)}{self._suffix}"
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
         self._bytes = 0
         sync_directory(self.directory)
 
@@ -103,6 +116,37 @@ def letters_of(path: Path) -> tuple[list[dict[str, Any]], bool]:
             elif line != b"\n":
                 whole = False
     return found, whole
+
+
+def strike(path: Path, unwanted: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
+    """Write a file anew without the letters that are unwanted, and return those; whole or not at all, durably.
+
+    Lines that do not read go too where there is any reason to write: nobody can tell whose they are. Whoever appends
+    to the file meanwhile waits, and then begins another. A file that holds nothing more is removed. Raises OSError.
+    """
+    with path.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if not os.fstat(file.fileno()).st_nlink:
+            return []  # somebody else has written it anew meanwhile
+        letters, whole = letters_of(path)
+        torn = not path.read_bytes().endswith(b"\n")
+        struck = [letter for letter in letters if unwanted(letter)]
+        if not struck and whole and not torn:
+            return []
+        kept = [letter for letter in letters if not unwanted(letter)]
+        temporary = path.with_name(f".{path.name}.new")
+        if kept:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            try:
+                write_all(descriptor, b"".join(line_of(orjson.dumps(letter)) for letter in kept))
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            temporary.replace(path)
+        else:
+            path.unlink()
+        sync_directory(path.parent)
+    return struck
 
 
 def line_of(letter: bytes) -> bytes:

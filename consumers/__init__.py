@@ -15,6 +15,11 @@ warehouse/               the protocol, DuckDB and ClickHouse, their named querie
 accounts, moments        what a reader may see now; periods
 reports, export          what is shown (I11)
 tail, kafka_tail         live events, out of the journals or out of Kafka; tailing says which
+purge                    nothing of a deleted account stays anywhere; with
+  purge_places           a data directory's files
+  purge_kafka            what Kafka still holds
+  purge_receipt          the document at the end
+  purging                the same in a process of its own
 service                  all verbs on one data directory
 config, errors           what is set, what can go wrong
 exposition               what it has done and owes, as metrics

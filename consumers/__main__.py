@@ -1,4 +1,5 @@
-"""`python -m consumers materialise`: the consumer process of one data directory, until SIGTERM or SIGINT."""
+"""`python -m consumers materialise|purge`: one data directory's consumer process, or its purges alone over a warehouse
+that several processes may hold; until SIGTERM or SIGINT."""
 
 import argparse
 import asyncio
@@ -13,10 +14,12 @@ from pydantic import ValidationError
 
 from consumers.config import ConsumerSettings
 from consumers.exposition import ConsumerMetrics
+from consumers.purge import Purger
+from consumers.purging import purge_alone
 from consumers.server import application
 from consumers.service import Service
 from gating.datadir import DataDirectory
-from gating.errors import PixelgateError
+from gating.errors import DataDirectoryInUse, PixelgateError
 from gating.operations import operations, server_of
 from gating.serving import serve_until, stop_event, tcp_listener, unix_listener
 
@@ -25,6 +28,8 @@ DRAIN_SECONDS: Final = 5.0
 
 FOLD_SECONDS: Final = 5.0
 """Between two looks for counters of workers that are gone."""
+
+PURGE_STANDBY_SECONDS: Final = 10.0
 
 METRICS_HOST: Final = "127.0.0.1"
 
@@ -36,8 +41,8 @@ among them every 700 took a fifth of the CPU an event."""
 def main() -> int:
     """Run until told to stop; returns the exit code of CONTRACT."""
     parser = argparse.ArgumentParser(prog="python -m consumers", description=__doc__)
-    parser.add_argument("role", nargs="?", choices=["materialise"], default="materialise")
-    parser.parse_args()
+    parser.add_argument("role", nargs="?", choices=["materialise", "purge"], default="materialise")
+    role = parser.parse_args().role
     logging.basicConfig(format="%(asctime)s consumer %(levelname)s %(message)s", stream=sys.stderr)
     logging.getLogger("pixelgate").setLevel(logging.INFO)
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the source tells what matters, once
@@ -46,6 +51,9 @@ def main() -> int:
     try:
         settings = ConsumerSettings()
         data = DataDirectory.open(settings.data)
+        if role == "purge":
+            asyncio.run(purge_alone(data, settings))
+            return 0
         # `journals`: held by whoever takes them over, an embedded consumer or a publisher, since each removes them.
         journals = nullcontext() if settings.kafka_bootstrap else data.hold("journals")
         with data.claim("consumer"), journals:
@@ -73,7 +81,7 @@ async def _serve(data: DataDirectory, settings: ConsumerSettings) -> None:
             doors.append((server_of(metrics), port))
         looping = asyncio.create_task(service.loop.run())
         looping.add_done_callback(lambda _: stopped.set())
-        beside = [asyncio.create_task(_fold_now_and_then(service))]
+        beside = [asyncio.create_task(_fold_now_and_then(service)), asyncio.create_task(_purge(data, service.purger))]
         if service.announcer is not None:
             beside.append(asyncio.create_task(service.announcer.run()))
         try:
@@ -95,6 +103,16 @@ def not_ready(service: Service) -> list[str]:
     """Why it takes no events at present; empty when it does."""
     trouble = service.loop.trouble or service.loop.source.status().trouble
     return [trouble] if trouble else []
+
+
+async def _purge(data: DataDirectory, purger: Purger) -> None:
+    """Purge, one process a data directory: where `consumer purge` runs beside this one, that one does."""
+    while True:
+        try:
+            with data.hold("purge"):
+                await purger.run()
+        except DataDirectoryInUse:
+            await asyncio.sleep(PURGE_STANDBY_SECONDS)
 
 
 async def _fold_now_and_then(service: Service) -> None:

@@ -10,13 +10,13 @@ writes the same record again: whoever reads drops by topic, partition and offset
 """
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
-from collector.letter_files import LetterFiles, letter_files, letters_of
+from collector.letter_files import LetterFiles, letter_files, letters_of, strike
 from consumers.kafka_records import Poison
 
 SUFFIX: Final = ".poison"
@@ -49,6 +49,23 @@ def find(directory: Path) -> list[Poison]:
         for letter in map(_decoded, letters_of(path)[0]):
             found.setdefault((letter.topic, letter.partition, letter.offset), letter)
     return list(found.values())
+
+
+def purge(directory: Path, account: str, keys: Collection[str]) -> int:
+    """Remove every letter that names the account or one of its keys, for good; how many. Raises OSError.
+
+    What is no event cannot be asked whose it is: it goes where its key begins with the account, or where the account,
+    as JSON writes it, or a write key stands in it.
+    """
+    begins = f"{account}:".encode()
+    names = [orjson.dumps(account), *(key.encode() for key in keys)]
+
+    def is_its(fields: dict[str, Any]) -> bool:
+        letter = _decoded(fields)
+        key, value = letter.key or b"", letter.value or b""
+        return key.startswith(begins) or any(name in value or name in key for name in names)
+
+    return sum(len(strike(path, is_its)) for path in letter_files(directory, SUFFIX))
 
 
 def _encoded(letter: Poison) -> bytes:

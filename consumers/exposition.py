@@ -25,6 +25,10 @@ class ConsumerMetrics(Collector):
         duplicates = _counted(
             "pixelgate_consumer_duplicates", "Retries of a client, counted once", taken.duplicates + settled.duplicates
         )
+        purged = _counted("pixelgate_consumer_purged", "Late events of deleted accounts, refused", taken.purged)
+        receipts = _counted("pixelgate_consumer_receipts", "Purges that ended here", self._service.purger.receipts)
+        waiting = GaugeMetricFamily("pixelgate_consumer_purge_blocked", "1 while purges cannot go on")
+        waiting.add_metric([], bool(self._service.purger.trouble))
         batches = SummaryMetricFamily(
             "pixelgate_consumer_batch_seconds",
             "Time a batch takes in the warehouse",
@@ -40,7 +44,8 @@ class ConsumerMetrics(Collector):
             "pixelgate_consumer_settling_blocked", "1 while the ledger cannot be read, so that nothing is settled"
         )
         blocked.add_metric([], bool(loop.settler.trouble))
-        return [events, repeated, missing, duplicates, batches, verdicts, blocked, *self._lag(), *self._kafka()]
+        counted = [events, repeated, missing, duplicates, batches, verdicts, blocked, purged, receipts, waiting]
+        return [*counted, *self._lag(), *self._kafka()]
 
     def _lag(self) -> list[Metric]:
         try:

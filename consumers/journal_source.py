@@ -6,16 +6,17 @@ its end is in the warehouse.
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from collector.addresses import Addresses
 from collector.errors import JournalError
-from collector.event import Event
+from collector.journal.format import Record
 from collector.journal.spool import Spool, journal_end, journal_ends
-from collector.refine import event_of
+from collector.publisher.messages import Refinery
+from collector.publisher.record import Message
 from consumers.errors import SourceFailed
 from consumers.source import BATCH_EVENTS_MAX, Batch, Missing, Part, SourceStatus
 
@@ -45,7 +46,7 @@ class JournalSource:
 
     def __init__(self, journals: Path, quarantine: Path, addresses: Addresses) -> None:
         self._spool = Spool(journals, quarantine)
-        self._addresses = addresses
+        self._refinery = Refinery(addresses)
 
     async def poll(self, wait_seconds: float) -> Batch:
         deadline = time.monotonic() + wait_seconds
@@ -81,7 +82,7 @@ class JournalSource:
         """One batch of what lies there: each journal in turn gives a share, until it is full or all are empty."""
         self._spool.discover()
         position = Position()
-        gathered: dict[str, list[Event]] = {}
+        gathered: dict[str, list[Message]] = {}
         missing: list[Missing] = []
         events = 0
         waiting = self._spool.in_turn()
@@ -91,17 +92,22 @@ class JournalSource:
             if read is None:
                 position.unreadable.append(journal)
             elif read.records or read.missing:
-                gathered.setdefault(journal, []).extend(
-                    event_of(record, journal, self._addresses) for record in read.records
-                )
+                gathered.setdefault(journal, []).extend(self._messages(read.records, journal))
                 missing += [Missing(journal, first, last) for first, last in read.missing]
                 position.next_sequences[journal] = read.next_sequence
                 events += len(read.records)
                 waiting.append(journal)
             elif read.ended:
                 position.ended.append(journal)
+        if not events and not position:
+            self._spool.tidy()
         parts = tuple(_part(stream, found, position.next_sequences[stream]) for stream, found in gathered.items())
         return Batch(parts, tuple(missing), token=position or None)
+
+    def _messages(self, records: Sequence[Record], journal: str) -> list[Message]:
+        """The records' messages in order of sequence, whichever topic they would go to."""
+        events, hidden = self._refinery.share(records, journal)
+        return sorted(events + hidden) if events and hidden else events or hidden
 
     def _commit(self, position: Position) -> None:
         for journal, next_sequence in position.next_sequences.items():
@@ -112,5 +118,5 @@ class JournalSource:
             self._spool.drop(journal)
 
 
-def _part(stream: str, events: list[Event], next_sequence: int) -> Part:
-    return Part(stream, next_sequence - 1, events, [int(event.id[33:]) for event in events])
+def _part(stream: str, messages: Sequence[Message], next_sequence: int) -> Part:
+    return Part(stream, next_sequence - 1, [message[3] for message in messages], [message[0] for message in messages])

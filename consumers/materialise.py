@@ -22,6 +22,7 @@ class Taken:
     events: int = 0
     unverified: int = 0
     duplicates: int = 0
+    purged: int = 0  # of accounts that are no more
     repeated: int = 0  # came again by the source's at-least-once, and were not taken again
     missing: int = 0
     seconds: float = 0.0  # that the batches took in the warehouse
@@ -96,8 +97,10 @@ class Materialiser:
         self.taken.events += stored.events
         self.taken.unverified += stored.unverified
         self.taken.duplicates += stored.duplicates
+        self.taken.purged += stored.purged
         given = sum(len(part.events) for part in parts) + again
-        known = given - stored.events - stored.unverified - stored.duplicates  # the warehouse looked those up by id
+        stored_or_told = stored.events + stored.unverified + stored.duplicates + stored.purged
+        known = given - stored_or_told  # the warehouse looked those up by id
         self.taken.repeated += batch.events - given + known
         self.taken.missing += sum(gap.last - gap.first + 1 for gap in batch.missing)
 

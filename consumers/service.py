@@ -23,6 +23,8 @@ from consumers.export import Exported, Format, export_file
 from consumers.journal_source import JournalSource, journal_ends
 from consumers.loop import Loop
 from consumers.materialise import Materialiser
+from consumers.purge import Purger
+from consumers.purge_places import Files
 from consumers.reports import check_access, report
 from consumers.settle import Settler
 from consumers.source import Source
@@ -36,6 +38,7 @@ from gating.ledger import Ledger, ledger_url
 
 if TYPE_CHECKING:
     from consumers.announcer import Announcer
+    from consumers.purge_kafka import KafkaLog
 
 READERS_MAX: Final = 2
 """Reports and exports at once; more wait their turn, so that questions never outnumber the machine's cores."""
@@ -67,6 +70,10 @@ class Service:
         materialiser = Materialiser(self.warehouse, shared=self.kafka is not None)
         self.loop = Loop(self._source(materialiser), materialiser, settler)
         self.announcer = self._announcer()
+        self.purger = Purger(
+            lambda: Ledger.open_existing(url), self.warehouse, Files(data), self.loop.on_worker, self.clock.now_us,
+            log=kafka_log(self.kafka, self.clock.now_us, self._topics),
+        )  # fmt: skip
         self._readers = ThreadPoolExecutor(READERS_MAX, thread_name_prefix="reader")
 
     # aiokafka is loaded only where it is used: it costs a start 0.2 s.
@@ -146,13 +153,14 @@ class Service:
             "taken": asdict(self.loop.materialiser.taken),
             "settled": asdict(self.loop.settler.settled),
             "announced": self.announcer.announced if self.announcer else 0,
+            "receipts": self.purger.receipts,
             "trouble": self.trouble(),
         }
 
     def trouble(self) -> str:
         """What hinders this process at present; empty when nothing does."""
         announcing = self.announcer.trouble if self.announcer else ""
-        return self.loop.source.status().trouble or self.loop.settler.trouble or announcing
+        return self.loop.source.status().trouble or self.loop.settler.trouble or announcing or self.purger.trouble
 
     def owed(self) -> int | None:
         """How many hits are known not to be in the warehouse yet; None before the first look at it. Any thread may ask.
@@ -186,6 +194,7 @@ class Service:
         if self.announcer is not None:
             await self.announcer.close()
         await self.loop.close()
+        self.purger.close()
         self.accounts.close()
         self.warehouse.close()
 
@@ -201,3 +210,12 @@ class Service:
 
     async def _on_reader(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._readers, work)
+
+
+def kafka_log(bootstrap: str | None, now_us: Callable[[], int], topics: Topics | None = None) -> "KafkaLog | None":
+    """What a purge asks of Kafka; None where events do not go through it."""
+    if bootstrap is None:
+        return None
+    from consumers.purge_kafka import KafkaLog
+
+    return KafkaLog(bootstrap, now_us, topics)

@@ -10,8 +10,10 @@ from typing import Any, Final, Protocol
 
 from collector.event import Event
 
-BATCH_EVENTS_MAX: Final = 10_000
-"""A warehouse takes rows best by the ten thousand. Twice as many cost no less CPU each and 130 MB more at the peak."""
+BATCH_EVENTS_MAX: Final = 25_000
+"""A warehouse takes rows best by the ten thousand. CPU an event from Kafka at 10,000 and 25,000: DuckDB 9.5 and 8.9
+us, ClickHouse 14.5 and 9.8 (its every insert is a part, which merges write anew); Xeon, one core, 35 MB more at the
+peak."""
 
 
 @dataclass(frozen=True, slots=True)

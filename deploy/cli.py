@@ -8,7 +8,20 @@ from typing import Annotated
 
 import typer
 
-from deploy.commands import account, billing, data, inspect, journal, key, roles, rulebook
+from deploy.commands import (
+    account,
+    billing,
+    data,
+    effects,
+    history,
+    inspect,
+    journal,
+    key,
+    person,
+    roles,
+    rulebook,
+    token,
+)
 from deploy.session import DataOption, JsonOption, open_session
 
 app = typer.Typer(
@@ -47,10 +60,14 @@ roles.register(app)
 account.register(app)
 key.register(app)
 billing.register(app)
+effects.register(app)
 data.register(app)
+history.register(app)
 inspect.register(app)
 journal.register(app)
 rulebook.register(app)
+token.register(app)
+person.register(app)
 
 if __name__ == "__main__":
     app()

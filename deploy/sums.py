@@ -8,7 +8,7 @@ from collector.metrics import Published
 from collector.outcome import Outcome
 
 FAULTS_MAX: Final = 100
-IN_WAREHOUSE: Final = ("events", "unverified", "settled_away", "duplicate", "missing")
+IN_WAREHOUSE: Final = ("events", "unverified", "settled_away", "duplicate", "purged", "missing")
 """Where a sequence that was taken over can have gone."""
 
 
@@ -24,7 +24,8 @@ class OnDisk:
 class Sums:
     """What `verify` tells; numbers of hits but for `workers`, `killed` and `history`.
 
-    dead_letters: of the publisher, not sent again. elsewhere: in the warehouse, of other hosts or journals long gone.
+    dead_letters: of the publisher, not sent again. purged: of deleted accounts, whenever they came.
+    elsewhere: in the warehouse, of other hosts or journals long gone.
     kept_counted: by counters. kept: by sequences, killed workers' included. owed: journalled, not in the warehouse yet.
     workers: starts ever. killed: how many of them were. unknown: those (long gone ones not each), with the time their
     counts end; none where their file does not read, as a power cut may leave it. history: changes in the ledger.
@@ -40,6 +41,7 @@ class Sums:
     unverified: int = 0
     settled_away: int = 0
     duplicates: int = 0
+    purged: int = 0
     missing: int = 0
     dead_letters: int = 0
     elsewhere: int = 0

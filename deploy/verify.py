@@ -105,13 +105,14 @@ def add_up(
 
 def _weigh(sums: Sums, journal: str, taken: int, stored: Mapping[str, int]) -> None:
     """One journal's sequences taken over against what became of them."""
-    events, unverified, settled_away, duplicates, missing = (stored.get(name, 0) for name in IN_WAREHOUSE)
+    events, unverified, settled_away, duplicates, purged, missing = (stored.get(name, 0) for name in IN_WAREHOUSE)
     sums.warehouse += events
     sums.unverified += unverified
     sums.settled_away += settled_away
     sums.duplicates += duplicates
+    sums.purged += purged
     sums.missing += missing
-    accounted = events + unverified + settled_away + duplicates + missing
+    accounted = events + unverified + settled_away + duplicates + purged + missing
     if accounted != taken:
         more = "more" if accounted > taken else "fewer"
         sums.fault(

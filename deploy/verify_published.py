@@ -96,16 +96,17 @@ def add_up_published(
 
 def _weigh(sums: Sums, journal: str, handed: Handed, stored: Mapping[str, int], last_after: int) -> None:
     """One journal's sequences against what became of them."""
-    events, unverified, settled_away, duplicates = (stored.get(name, 0) for name in STORED)
+    events, unverified, settled_away, duplicates, purged = (stored.get(name, 0) for name in STORED)
     sums.warehouse += events
     sums.unverified += unverified
     sums.settled_away += settled_away
     sums.duplicates += duplicates
+    sums.purged += purged
     sums.missing += handed.missing_hits
     sums.dead_letters += handed.dead
     for first, last in handed.missing:
         sums.fault(range_fault(journal, first, last))
-    accounted = events + unverified + settled_away + duplicates + handed.missing_hits + handed.dead
+    accounted = events + unverified + settled_away + duplicates + purged + handed.missing_hits + handed.dead
     if accounted < handed.last:
         sums.fault(f"journal {journal}: {handed.last} hits were kept, {handed.last - accounted} of them are nowhere")
     if accounted > max(handed.last, last_after):

@@ -4,6 +4,7 @@ status, feed            the shared vocabulary, and the change that travels
 account, stack          an account as policy sees it; the statuses that lie on each other
 lifecycle               pure: rulebook, account, command and instant in, decision out
 terms, refusal          what a command needs, and what to tell who lacks it
+move                    an account goes to another version of its rulebook, or to another rulebook
 workdays                "within one business day"
 rulebook                what a rulebook says, as values
 rulebook_reader, rulebook_lines, rulebook_schema, rulebook_rows, rulebook_check, rulebook_show
@@ -24,11 +25,14 @@ relay, relay_script, rebuild, accounts_topic
                         outbox -> Redis and Kafka; Redis written anew
 saved_map, map_file     a worker's map on its disk, for a start without the feed; its layout
 service, views          a command from end to end; the documents it answers with
+receipts                what was purged of a deleted account, or what that still waits for
 api, asgi_call          the same verbs over HTTP, with and without a socket
 gateway, local_http     the command line's way to them
 admin, operations       the admin port; metrics and health of any role
 worker_counters, exposition
                         what the workers counted, and as Prometheus reads it
+tasks, relay_metrics    tasks whose failure ends the process; what Prometheus reads of the relay
+effects/                what decisions owe to the world outside, carried out at least once
 process, sharing        the gating process; a service on a ledger that several share
 serving                 serving HTTP beside other work
 datadir, config, errors where things lie, what is set, what can go wrong

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from gating import account as lifecycle
 from gating.errors import PixelgateError
 from gating.ledger import Who
+from gating.people_api import add_people
 from gating.service import WAIT_SECONDS, Service, Waiting
 from gating.status import Role
 
@@ -59,6 +60,13 @@ class Command(Change):
     confirm: bool = False
     values: dict[str, str] = Field(default_factory=dict, alias="set")
     dry_run: bool = False
+
+
+class Move(Change):
+    """`account move`."""
+
+    to_rulebook: str | None = None
+    recompute_deadlines: bool = False
 
 
 class NewKey(Change):
@@ -109,6 +117,10 @@ def make_api(service: Service) -> FastAPI:
     async def history(account: str) -> list[dict[str, Any]]:
         return await service.history(account)
 
+    @api.get(accounts + "/{account}/receipt")
+    async def receipt(account: str) -> dict[str, Any]:
+        return await service.receipt(account)
+
     @api.post(accounts + "/{account}/commands/{command}")
     async def do(account: str, command: str, body: Command) -> dict[str, Any]:
         request = lifecycle.Request(
@@ -116,6 +128,13 @@ def make_api(service: Service) -> FastAPI:
             confirm=body.confirm, values=body.values,
         )  # fmt: skip
         return await service.do(account, request, waiting=body.waiting(), dry_run=body.dry_run)
+
+    @api.post(accounts + "/{account}/move")
+    async def move(account: str, body: Move) -> dict[str, Any]:
+        return await service.move(
+            account, to_rulebook=body.to_rulebook, recompute_deadlines=body.recompute_deadlines,
+            who=body.who(), waiting=body.waiting(),
+        )  # fmt: skip
 
     @api.get(accounts + "/{account}/keys")
     async def keys(account: str) -> list[dict[str, Any]]:
@@ -136,6 +155,7 @@ def make_api(service: Service) -> FastAPI:
     async def revoke_key(account: str, body: Revocation) -> dict[str, Any]:
         return await service.revoke_key(account, key=body.key, who=body.who(), waiting=body.waiting())
 
+    add_people(api, service)
     return api
 
 

@@ -40,6 +40,13 @@ class GatingSettings(LeadSettings):
 
     data: Path = Field(Path("data"), description="data directory of this host")
     admin_host: str = Field("127.0.0.1", description="address the admin port binds")
+    smtp_url: str | None = Field(
+        None, description="mail server for notices: smtps://user:password@host:465 or smtp://host:587"
+    )
+    mail_from: str | None = Field(None, description="address notices come from")
+    operators_mail: str | None = Field(None, description="addresses of operators, with commas between them")
+    webhook_url: str | None = Field(None, description="where effects are posted, signed. Unset: a file under data")
+    webhook_secret: str | None = Field(None, description="what effects are signed with: 24 bytes or more, or whsec_...")
     admin_port: int = Field(8081, ge=0, le=65535, description="admin port: /metrics and health; 0 for none")
     stripe_secret: str | None = Field(
         None, description="Stripe's signing secret of the webhook endpoint; several by comma while one is rolled"

@@ -77,6 +77,11 @@ class Gateway:
         }  # fmt: skip
         return self._change(f"{_path(account)}/commands/{quote(command, safe='')}", body)
 
+    def move(self, account: str, *, to_rulebook: str | None = None, recompute_deadlines: bool = False) -> Document:
+        """Move it to the packaged version of its rulebook, or of another one."""
+        body = {"to_rulebook": to_rulebook, "recompute_deadlines": recompute_deadlines}
+        return self._change(f"{_path(account)}/move", body)
+
     def create_key(self, account: str, *, source: str | None = None) -> Document:
         """One more write key."""
         return self._change(f"{_path(account)}/keys", {"source": source})
@@ -107,6 +112,11 @@ class Gateway:
         found: list[Document] = self._ask(f"{_path(account)}/history")
         return found
 
+    def receipt(self, account: str) -> Document:
+        """What was purged of it, or what that still waits for."""
+        found: Document = self._ask(f"{_path(account)}/receipt")
+        return found
+
     def keys(self, account: str) -> list[Document]:
         """Its write keys, revoked ones too."""
         found: list[Document] = self._ask(f"{_path(account)}/keys")
@@ -133,6 +143,48 @@ class Gateway:
     def link_customer(self, account: str, *, provider: str, customer: str) -> Document:
         """Say whose a provider's customer is."""
         return self._change("/api/v1/billing/links", {"account": account, "provider": provider, "customer": customer})
+
+    def add_person(self, account: str, *, role: str, email: str | None, permissions: list[str]) -> Document:
+        """Somebody new in the account."""
+        return self._change(f"{_path(account)}/people", {"role": role, "email": email, "permissions": permissions})
+
+    def people(self, account: str) -> list[Document]:
+        """Who belongs to it."""
+        found: list[Document] = self._ask(f"{_path(account)}/people")
+        return found
+
+    def remove_person(self, account: str, person: str) -> Document:
+        """Take somebody out of it."""
+        gone: Document = self._request("DELETE", f"{_path(account)}/people/{quote(person, safe='')}", None)
+        return gone
+
+    def create_token(
+        self, *, role: str, account: str | None, person: str | None, permissions: list[str], expires: float | None
+    ) -> Document:
+        """A new token; its secret is told this once. expires: seconds from now."""
+        body = {
+            "role": role, "account": account, "person": person, "permissions": permissions, "expires": expires,
+        }  # fmt: skip
+        return self._change("/api/v1/tokens", body)
+
+    def tokens(self) -> list[Document]:
+        """All tokens, ended ones too."""
+        found: list[Document] = self._ask("/api/v1/tokens")
+        return found
+
+    def revoke_token(self, token: str) -> Document:
+        """End a token."""
+        gone: Document = self._request("DELETE", f"/api/v1/tokens/{quote(token, safe='')}", None)
+        return gone
+
+    def effects(self, which: str) -> list[Document]:
+        """What is owed (which: empty), `/dead` or `/due`."""
+        found: list[Document] = self._ask(f"/api/v1/effects{which}")
+        return found
+
+    def change_effect(self, effect: int, verb: str) -> Document:
+        """`retry` a dead letter, or mark what was due as `done`."""
+        return self._change(f"/api/v1/effects/{effect}/{verb}", {})
 
     def _change(self, path: str, body: Document) -> Document:
         changed: Document = self._request("POST", path, body)

@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol, Self
 
 import uvicorn
 from fastapi import FastAPI
+from prometheus_client.registry import Collector
 from starlette.types import ASGIApp
 
 from gating.admin import make_admin
@@ -22,12 +23,18 @@ from gating.api import make_api
 from gating.clock import Clock, boot_ns
 from gating.config import GatingSettings, LeadSettings
 from gating.datadir import DataDirectory
+from gating.effects.desk import add_routes
+from gating.effects.handlers import make_handlers
+from gating.effects.metrics import EffectMetrics
+from gating.effects.runner import Runner
 from gating.errors import PixelgateError
 from gating.lead import Lead
 from gating.ledger import CHANGE, Ledger, Term, sqlite_url
 from gating.local_lead import LocalLead
+from gating.relay_metrics import RelayMetrics
 from gating.service import Service
 from gating.serving import Server, serve_until, stop_event, tcp_listener, unix_listener
+from gating.tasks import Tasks
 from gating.webhooks.desk import Desk
 from gating.webhooks.routes import add_billing
 from gating.webhooks.webhooks import Webhooks
@@ -89,6 +96,7 @@ class Leading:
             self.service = opening.enter_context(contextlib.closing(Service(self.ledger, self.lead, clock)))
             self.api: FastAPI = make_api(self.service)
             add_billing(self.api, Desk(self.ledger, self.service))
+            add_routes(self.api, self.ledger, clock, self.service.in_turn)
             self._closing = opening.pop_all()
         return self
 
@@ -163,22 +171,33 @@ async def run(settings: GatingSettings) -> None:
 
 
 async def _serve(directory: DataDirectory, settings: GatingSettings, leading: Led) -> None:
+    runner = _runner(directory, settings, leading)
     doors = [_door(leading.api, unix_listener(directory.gating_socket))]
     billing = Webhooks(settings, leading.ledger, leading.service, leads=lambda: leading.leads)
     if settings.admin_port:
         listener = tcp_listener(settings.admin_host, settings.admin_port)
-        admin = make_admin(directory, leading.lead, billing.counts)
+        admin = make_admin(directory, leading.lead, *_metrics(leading), billing.counts)
         admin.mount("/webhooks", billing.app)
         doors.append(_door(admin, listener))
     stopped = stop_event()
-    tasks = [asyncio.create_task(work) for work in (*leading.works(), *billing.works(), _sweep(leading))]
+    tasks = Tasks((*leading.works(), *billing.works(), _sweep(leading), runner.run()), stopped)
     try:
         await serve_until(stopped, doors)
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
         directory.gating_socket.unlink(missing_ok=True)
+        await tasks.close()
+
+
+def _runner(directory: DataDirectory, settings: GatingSettings, leading: Led) -> Runner:
+    service = leading.service
+    handlers = make_handlers(settings, directory, leading.ledger, service.in_turn)
+    return Runner(leading.ledger, handlers, service.clock, in_turn=service.in_turn, leads=lambda: leading.leads)
+
+
+def _metrics(leading: Led) -> list[Collector]:
+    found: list[Collector] = [EffectMetrics(leading.ledger, leading.service.clock)]
+    relay = getattr(leading, "relay", None)
+    return found if relay is None else [*found, RelayMetrics(relay.status)]
 
 
 def _door(app: ASGIApp, listener: socket.socket) -> tuple[uvicorn.Server, socket.socket]:

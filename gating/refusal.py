@@ -93,9 +93,10 @@ def guard_failed(policy: Policy, account: Account, row: Row) -> Refused:
 
 
 def role_refused(row: Row, role: str) -> Refused:
-    """The role may not carry the row out."""
+    """The role may not carry the row out; the rulebook's advice says in its own words who helps."""
     grants = ", ".join(dict.fromkeys([*(str(grant) for grant in row.by), "operator"]))
-    return RoleRefused(f"{row.command} may not be carried out --as {role}; it may by: {grants} ({row.place})")
+    told = f". {row.advice}" if row.advice else ""
+    return RoleRefused(f"{row.command} may not be carried out --as {role}; it may by: {grants} ({row.place}){told}")
 
 
 def needs_missing(row: Row, missing: list[str]) -> Refused:

@@ -39,7 +39,7 @@ TOP_KEYS = (
     "promise",
 )
 STATUS_KEYS = ("verdict", "access", "inherit", "deadline", "due", "stops_clock", "through", "promises")
-RESERVED = ("create", "lapse", "do")
+RESERVED = ("create", "lapse", "do", "move")
 """Words of the history and the command line that no rulebook may use for a command of its own."""
 
 

@@ -9,7 +9,7 @@ import contextlib
 import secrets
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 from gating.account import Decision, Request
@@ -19,10 +19,14 @@ from gating.feed import StatusChange
 from gating.lead import Lead
 from gating.ledger import SYSTEM, AccountRow, Ledger, Transaction, Who
 from gating.lifecycle import decide, due, open_account, standing
+from gating.move import move
+from gating.people import People, new_person
+from gating.receipts import receipt_view
 from gating.rulebook import Policy
-from gating.shelf import Shelf, packaged
-from gating.status import SECOND_US
-from gating.views import Document, account_line, account_view, created_view, history_view, key_view
+from gating.shelf import Shelf, is_packaged, packaged
+from gating.status import SECOND_US, Command, Role
+from gating.terms import ON_FILE
+from gating.views import Document, account_line, account_view, created_view, history_view, key_view, moved_view
 
 T = TypeVar("T")
 Change = Callable[[Transaction], tuple[Document, list[StatusChange]]]
@@ -50,9 +54,15 @@ class Service:
         self._lead = lead
         self._shelf = Shelf(ledger)
         self._clock = clock
+        self.people = People(ledger, clock)
         self._in_doubt = False  # whether a commit failed and the ledger could not be asked what became of it
         self._writes = ThreadPoolExecutor(1, thread_name_prefix="ledger-writes")
         self._reads = ThreadPoolExecutor(1, thread_name_prefix="ledger-reads")  # a long list holds no flip up
+
+    @property
+    def clock(self) -> Clock:
+        """The clock that changes are dated by."""
+        return self._clock
 
     def close(self) -> None:
         """Let the transaction that runs end."""
@@ -83,6 +93,8 @@ class Service:
             transaction.keep_rulebook(policy.digest, policy.name, policy.text)
             stands = standing(policy, decision.account)
             made = transaction.create_account(decision, stands, who, owner=owner, name=name)
+            if owner is not None:
+                transaction.add_person(new_person(account_id, Role.OWNER, owner, (), decision.at_us))
             return created_view(transaction.account(account_id), made), [made]
 
         return await self._commit(change, waiting)
@@ -97,7 +109,7 @@ class Service:
             changes = self._pass_deadlines(transaction, transaction.account(account), now_us)
             row = transaction.account(account)
             policy = self._shelf.of(row.account)
-            decision = decide(policy, row.account, request, now_us)
+            decision = decide(policy, row.account, self._with_what_is_on_file(policy, request, account), now_us)
             if decision.changed:
                 changes.append(_record(transaction, policy, decision, request))
                 changes += self._pass_deadlines(transaction, transaction.account(account), now_us)
@@ -107,6 +119,32 @@ class Service:
         if dry_run:
             document = await self.in_turn(lambda: self._dry_run(change))
             return {**document, "version": None, "enforced": False, "workers": 0, "waited_ms": 0.0, "dry_run": True}
+        return await self._commit(change, waiting)
+
+    async def move(
+        self,
+        account: str,
+        *,
+        to_rulebook: str | None = None,
+        recompute_deadlines: bool = False,
+        who: Who,
+        waiting: Waiting = Waiting(),
+    ) -> Document:
+        """Move it to the packaged version of its rulebook, or of another one. Raises Refused, NotFound."""
+
+        def change(transaction: Transaction) -> tuple[Document, list[StatusChange]]:
+            now_us = self._clock.now_us()
+            changes = self._pass_deadlines(transaction, transaction.account(account), now_us)
+            row = transaction.account(account)
+            policy = packaged(to_rulebook or row.account.rulebook)
+            decision = move(policy, row.account, now_us, recompute=recompute_deadlines)
+            if decision.changed:
+                transaction.keep_rulebook(policy.digest, policy.name, policy.text)
+                changes.append(transaction.record(decision, standing(policy, decision.account), who))
+                changes += self._pass_deadlines(transaction, transaction.account(account), now_us)
+            after = transaction.account(account)
+            return moved_view(policy, row, after, now_us, changed=decision.changed), changes
+
         return await self._commit(change, waiting)
 
     async def create_key(
@@ -197,6 +235,10 @@ class Service:
         """All changes of the account, oldest first. Raises NotFound."""
         return await self._read(lambda: [history_view(row) for row in self._ledger.history(account)])
 
+    async def receipt(self, account: str) -> Document:
+        """What was purged of a deleted account, or what that still waits for. Raises NotFound, Refused."""
+        return await self._read(lambda: receipt_view(self._ledger, account))
+
     async def keys(self, account: str) -> list[Document]:
         """Its write keys, revoked ones too. Raises NotFound."""
         return await self._read(lambda: [key_view(key) for key in self._ledger.keys(account)])
@@ -205,7 +247,8 @@ class Service:
 
     def _show(self, account: str) -> Document:
         row = self._ledger.account(account)
-        return account_view(self._shelf.of(row.account), row, self._ledger.keys(account), self._clock.now_us())
+        shown = account_view(self._shelf.of(row.account), row, self._ledger.keys(account), self._clock.now_us())
+        return {**shown, "rulebook_packaged": is_packaged(row.account)}
 
     def _list(self, status: str | None, rulebook: str | None) -> list[Document]:
         """The status asked for is the one of now, not the stored one."""
@@ -213,6 +256,14 @@ class Service:
         rows = self._ledger.accounts(rulebook=rulebook)
         lines = (account_line(self._shelf.of(row.account), row, now_us) for row in rows)
         return [line for line in lines if status is None or line["status"] == status.upper()]
+
+    def _with_what_is_on_file(self, policy: Policy, request: Request, account: str) -> Request:
+        """The request with company and e-mail as the ledger holds them, where a row of its command wants them named."""
+        rows = policy.commands.get(Command(request.command), ())
+        if not any(need.name in ON_FILE for row in rows for need in row.needs):
+            return request
+        details = self._ledger.details(account)
+        return replace(request, on_file={"company": details.get("name", ""), "email": details.get("owner", "")})
 
     def _pass_deadlines(self, transaction: Transaction, row: AccountRow, now_us: int) -> list[StatusChange]:
         """Record the deadlines of an account that have come, each dated at its moment: at its instant it wins."""

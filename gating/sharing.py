@@ -18,6 +18,7 @@ from gating.api import make_api
 from gating.clock import Clock
 from gating.config import LeadSettings
 from gating.datadir import DataDirectory
+from gating.effects.desk import add_routes
 from gating.election import Candidate
 from gating.errors import InputInvalid
 from gating.ledger import Ledger, ledger_url
@@ -47,6 +48,7 @@ class Sharing:
         self._contends = contends
         self._url = ledger_url(directory, settings.database_url)
         self._closing = contextlib.AsyncExitStack()
+        self._relaying: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as opening:
@@ -62,6 +64,7 @@ class Sharing:
             self.service = opening.enter_context(contextlib.closing(Service(self.ledger, self.lead, clock)))
             self.api: FastAPI = make_api(self.service)
             add_billing(self.api, Desk(self.ledger, self.service))
+            add_routes(self.api, self.ledger, clock, self.service.in_turn)
             wakeups = await opening.enter_async_context(Wakeups(self._url))
             opening.push_async_callback(_ended, asyncio.create_task(self._wake(wakeups)))
             self.relay: Relay | None = None
@@ -71,7 +74,8 @@ class Sharing:
                 )
                 self.lead.on_news = self.relay.wake
                 await opening.enter_async_context(self.lead.running())
-                opening.push_async_callback(_ended, asyncio.create_task(self.relay.run()))
+                self._relaying = asyncio.create_task(self.relay.run())
+                opening.push_async_callback(_ended, self._relaying)
             self._closing = opening.pop_all()
         return self
 
@@ -86,8 +90,8 @@ class Sharing:
         return self.lead.leads
 
     def works(self) -> list[Coroutine[Any, Any, None]]:
-        """Nothing: leading and relaying go on from the block's beginning to its end."""
-        return []
+        """Nothing but to notice a relay that ends by a bug: it relays from the block's beginning to its end."""
+        return [] if self._relaying is None else [_outcome(self._relaying)]
 
     def _topic(self) -> AccountsTopic | None:
         if not self._settings.kafka_bootstrap:
@@ -106,3 +110,8 @@ class Sharing:
 async def _ended(task: "asyncio.Task[None]") -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def _outcome(task: "asyncio.Task[None]") -> None:
+    """Raises what the task raised; cancelling this leaves the task to whoever owns it."""
+    await asyncio.shield(task)

@@ -50,3 +50,8 @@ def packaged(name: str) -> Policy:
     if name not in rulebooks():
         raise NotFound(f"there is no rulebook {name[:64]!r}; there are: {', '.join(rulebooks())}")
     return load_rulebook(name)
+
+
+def is_packaged(account: Account) -> bool:
+    """Tell whether the account lives under the version of its rulebook that comes with the package."""
+    return account.rulebook in rulebooks() and load_rulebook(account.rulebook).digest == account.rulebook_digest

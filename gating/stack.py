@@ -192,3 +192,17 @@ def answered(account: Account, index: int) -> Account:
     layers = list(account.layers)
     layers[index] = replace(layers[index], answered=True)
     return replace(account, layers=tuple(layers))
+
+
+def recomputed(policy: Policy, account: Account, now_us: int) -> Account:
+    """The account with all deadlines as if each status had been entered under `policy` at the moment it was."""
+    anchors = dict(account.anchors)
+    for layer in account.layers:
+        if layer.status is Status.TRIAL and policy.trial_us is not None:
+            anchors["trial_end"] = layer.entered_at_us + policy.trial_us
+        for date in policy.dates.values():
+            if layer.status in date.statuses:
+                at_us = anchors.get(date.name, layer.entered_at_us + date.span_us)
+                anchors[date.name] = max(at_us, anchors.get(date.at_least.get(layer.status, ""), 0))
+    layers = tuple(_with_deadline(policy, layer, account.plan, anchors) for layer in account.layers)
+    return replace(account, layers=_clocks(policy, layers, now_us, anchors), anchors=anchors)

@@ -22,3 +22,13 @@ def parse_rfc3339(text: str) -> int:
     if moment is None or moment.tzinfo is None:
         raise InputInvalid(f"{text[:40]!r} is no time with a zone, such as 2026-03-20T00:00:00Z")
     return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def years_after_us(time_us: int, years: int) -> int:
+    """The same day and time `years` later, UTC; 29 February becomes 1 March, so that no term is a day short."""
+    moment = _EPOCH + timedelta(microseconds=time_us)
+    try:
+        later = moment.replace(year=moment.year + years)
+    except ValueError:
+        later = moment.replace(year=moment.year + years, month=3, day=1)
+    return (later - _EPOCH) // timedelta(microseconds=1)

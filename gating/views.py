@@ -3,7 +3,7 @@
 Pure. A status is shown as of now: a deadline that has come counts even while nobody has made it durable yet.
 """
 
-from typing import Any
+from typing import Any, Final
 
 from gating.feed import StatusChange
 from gating.ledger import AccountRow, HistoryRow, KeyRow
@@ -13,10 +13,14 @@ from gating.times import rfc3339
 
 Document = dict[str, Any]
 
+DIGEST_CHARACTERS: Final = 12
+"""Of a rulebook's digest, as shown: enough to tell versions apart."""
+
 
 def account_view(policy: Policy, row: AccountRow, keys: list[KeyRow], now_us: int) -> Document:
     """`account show`: where it stands at `now_us`, and its write keys."""
-    return {**account_line(policy, row, now_us), "keys": [key_view(key) for key in keys]}
+    digest = row.account.rulebook_digest[:DIGEST_CHARACTERS]
+    return {**account_line(policy, row, now_us), "rulebook_digest": digest, "keys": [key_view(key) for key in keys]}
 
 
 def account_line(policy: Policy, row: AccountRow, now_us: int) -> Document:
@@ -79,4 +83,15 @@ def created_view(row: AccountRow, change: StatusChange) -> Document:
         "status": row.status,
         "write_key": change.keys[0].write_key,
         "version": change.version,
+    }
+
+
+def moved_view(policy: Policy, before: AccountRow, after: AccountRow, now_us: int, *, changed: bool) -> Document:
+    """`account move`: the rulebooks' names and versions, and where the account stands now."""
+    return {
+        **account_line(policy, after, now_us),
+        "changed": changed,
+        "from_rulebook": before.account.rulebook,
+        "from_digest": before.account.rulebook_digest[:DIGEST_CHARACTERS],
+        "rulebook_digest": policy.digest[:DIGEST_CHARACTERS],
     }

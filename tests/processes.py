@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tests.eventually import eventually
@@ -33,14 +33,22 @@ def environment(data: Path, **settings: object) -> dict[str, str]:
 
 
 class Process:
-    """A role process; `log` is what it printed."""
+    """A role process; `log` is what it printed. variables: of its environment, beside settings."""
 
-    def __init__(self, arguments: list[str], data: Path, log: Path, **settings: object) -> None:
+    def __init__(
+        self,
+        arguments: list[str],
+        data: Path,
+        log: Path,
+        variables: Mapping[str, str] | None = None,
+        **settings: object,
+    ) -> None:
         self.log_path = log
+        given = {**environment(data, **settings), **(variables or {})}
         with log.open("ab") as output:
             self.popen = subprocess.Popen(
                 [sys.executable, *arguments],
-                cwd=ROOT, env=environment(data, **settings), stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                cwd=ROOT, env=given, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
             )  # fmt: skip
 
     @property
@@ -104,7 +112,7 @@ def answers(path: Path) -> bool:
 @contextlib.contextmanager
 def collector(data: Path, log: Path, port: int, **settings: object) -> Iterator[Process]:
     """A collector worker that accepts connections; several on one data directory have ports of their own here."""
-    process = Process(["-m", "collector"], data, log, host="127.0.0.1", port=port, **settings)
+    process = Process(["-m", "collector"], data, log, None, host="127.0.0.1", port=port, **settings)
     try:
         eventually(lambda: process.must_live() and accepts(port), 20)
         yield process

@@ -106,6 +106,14 @@ class JournalReader:
             raise JournalFailed("commit", self.path, error) from error
         self._left = [left for left in self._left if left.end_sequence > next_sequence]
 
+    def tidy(self) -> None:
+        """Unlink segments that were read to their end and committed before it was known that they end there.
+
+        Raises JournalFailed.
+        """
+        if self._walk.left or self._left:
+            self.commit(self._committed)
+
     def remove(self) -> None:
         """Remove a journal that ended and is committed to its end; the reader is closed then.
 

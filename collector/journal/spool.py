@@ -94,6 +94,11 @@ class Spool:
         """Everything of the journal below `next_sequence` is safe elsewhere. Raises JournalFailed."""
         self._readers[journal].commit(next_sequence)
 
+    def tidy(self) -> None:
+        """Unlink every segment that is done with, though nothing came since to be committed. Raises JournalFailed."""
+        for reader in list(self._readers.values()):
+            reader.tidy()
+
     def remove(self, journal: str) -> None:
         """Commit a journal that ended to its end, and remove it. Raises JournalFailed, JournalLive."""
         reader = self._readers[journal]

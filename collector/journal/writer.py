@@ -10,6 +10,7 @@ import os
 import secrets
 import shutil
 import threading
+import time
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -73,6 +74,7 @@ class Journal:
         self._segment = -1
         self._seed = 0
         self._offset = segment_bytes  # of the next frame; full, so that the first rotation is like any other
+        self._begun = 0.0  # when the segment was begun, time.monotonic()
         self._spare = -1
         self._spare_failed = False
         self._spare_mutex = threading.Lock()
@@ -166,6 +168,22 @@ class Journal:
         self._unsynced = True
         return first_sequence
 
+    def ages(self, seconds: float) -> bool:
+        """Whether the segment has held records for longer than that, by when it was begun."""
+        return self._offset > STAMP.size and time.monotonic() - self._begun > seconds
+
+    def roll(self, seconds: float) -> bool:
+        """Go on in the next segment where this one has held records for longer than `seconds`, traffic or none.
+
+        So a segment that its reader is done with is unlinked within minutes on a quiet host too: what was deleted must
+        not wait in it (I12). Call it where `append` is called, with `prepare_spare` done; nothing happens while a sync
+        is owed. Raises JournalError, and then the next call tries again.
+        """
+        if not self.ages(seconds) or self._blocked or (self._unsynced and self.durability is Durability.DISK):
+            return False
+        self._rotate()
+        return True
+
     def sync(self) -> None:
         """Make everything appended so far survive power loss. May run in a thread while nothing is appended.
 
@@ -245,7 +263,7 @@ class Journal:
             except OSError as error:
                 raise _translated("start its next segment", self.path, error) from error
             filled, self._segment, self._spare = self._segment, self._spare, -1
-        self._offset, self._seed = STAMP.size, seed_of(stamp)
+        self._offset, self._seed, self._begun = STAMP.size, seed_of(stamp), time.monotonic()
         self._directory_unsynced = True
         if filled >= 0:
             os.close(filled)

@@ -6,7 +6,7 @@ sent again: the ids, a line each in the same form.
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +15,7 @@ import orjson
 
 from collector.event import Event, time_text
 from collector.journal.directory import sync_directory
-from collector.letter_files import LetterFiles, letter_files, letters_of, line_of, write_all
+from collector.letter_files import LetterFiles, letter_files, letters_of, line_of, strike, write_all
 
 DIRECTORY: Final = "dead-letters"
 SUFFIX: Final = ".letters"
@@ -104,6 +104,21 @@ def mark_sent(path: Path, ids: Iterable[str]) -> None:
         os.close(descriptor)
     if new:
         sync_directory(path.parent)
+
+
+def purge(directory: Path, account: str, keys: Collection[str]) -> list[str]:
+    """Remove every letter of the account for good; the ids of those that had not been sent again. Raises OSError.
+
+    A letter without an account is told by its write key. What notes that letters were sent holds ids alone, and stays.
+    """
+
+    def is_its(letter: dict[str, Any]) -> bool:
+        event = letter["event"]
+        return event["account"] == account or (event["account"] == "" and event["write_key"] in keys)
+
+    sent = find(directory).sent
+    struck = [letter for path in letter_files(directory, SUFFIX) for letter in strike(path, is_its)]
+    return sorted({f"{one['journal']}-{one['sequence']}" for one in struck} - sent)
 
 
 def _encoded(letter: Letter) -> bytes:

@@ -21,7 +21,8 @@ from collector.publisher.lanes import BATCH_BYTES_MAX, Batch, Lane
 from collector.publisher.messages import Refinery
 from collector.publisher.partitions import partitions_of
 from collector.publisher.progress import Progress
-from collector.publisher.record_batch import BESIDE_BYTES_MAX, HEADER_BYTES, Compression, Message
+from collector.publisher.record import Message
+from collector.publisher.record_batch import BESIDE_BYTES_MAX, HEADER_BYTES, Compression
 from collector.publisher.topics import Topics
 from collector.publishers import Place
 from gating.datadir import DataDirectory
@@ -162,6 +163,7 @@ class Intake:
                     account.ended = progress.ended
                     (done if progress.ended else dropped).append(journal)
         if not moved:
+            await asyncio.to_thread(self.spool.tidy)
             return
         self._book.offsets = dict(offsets)
         self._forget_behind(moved)
@@ -224,10 +226,10 @@ class Intake:
 
     def _route(self, journal: str, progress: Progress, topic: str, messages: list[Message], now: float) -> None:
         """Give messages to the lanes of their partitions; what cannot be sent at all becomes a dead letter."""
-        if self._refused or any(len(message[3]) > self._value_bytes_max for message in messages):
-            messages = self._bury(journal, progress, topic, messages)
         if not messages:
             return
+        if self._refused or max([len(message[3]) for message in messages]) > self._value_bytes_max:
+            messages = self._bury(journal, progress, topic, messages)
         places: list[list[Message]] = [[] for _ in range(self.partitions[topic])]
         numbers = partitions_of([message[2] for message in messages], len(places))
         for message, number in zip(messages, numbers, strict=True):

@@ -10,7 +10,8 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from collector.publisher.record_batch import Compression, Message, RecordBatch
+from collector.publisher.record import Message
+from collector.publisher.record_batch import Compression, RecordBatch
 from collector.publishers import Place
 
 BATCH_BYTES_MAX: Final = 512 * 1024

@@ -1,6 +1,7 @@
 """Messages: a journal's records as Kafka carries them, each for the topic that its verdict allows.
 
-Called by the intake with a share of one journal at a time. Pure but for bounded caches of what was read before. Decides
+Called by the intake with a share of one journal at a time, and by the embedded consumer, which takes the values for its
+warehouse. Pure but for bounded caches of what was read before. Decides
 nothing about accounts: `pixel.events` takes verified accepts alone, as `Event.topic` says (tests hold the two to each
 other).
 """
@@ -14,7 +15,7 @@ import orjson
 from collector.addresses import Addresses
 from collector.event import DEFAULT_NAME, SCHEMA_VERSION, time_text
 from collector.journal.format import Record
-from collector.publisher.record_batch import Message, encode_headers
+from collector.publisher.record import Message, encode_headers
 from collector.publisher.shortcut import (
     CLIENT_MS_END,
     browser_of,
@@ -75,10 +76,12 @@ class Refinery:
         events: list[Message] = []
         hidden: list[Message] = []
         opening, dash = b'{"id":"%b-' % journal.encode(), b"%b-" % journal.encode()
+        rulings, ip_json = self._rulings, self._ip_json
         received_us, received = -1, b""
+        owner, owner_key, owner_json = "", b":", account_json("")  # mostly that of the hit before
         for record in records:
             sequence, at_us, verdict, verified, version, account, peer, head, body = record
-            ruling = self._rulings.get((verdict._value_, verified, version)) or self._rule(verdict, verified, version)
+            ruling = rulings.get((verdict._value_, verified, version)) or self._rule(verdict, verified, version)
             found = plain_hit(head) if body is None else None
             if found is None:
                 key, value = self._by_event(record, journal)
@@ -105,14 +108,16 @@ class Refinery:
                     number = b"%d" % sequence
                     if at_us != received_us:
                         received_us, received = at_us, time_text(min(at_us, TIME_MAX_US)).encode()
-                    key = account.encode() + b":" + visitor if visitor else dash + number
+                    if account is not owner:
+                        owner, owner_key, owner_json = account, account.encode() + b":", account_json(account)
+                    key = owner_key + visitor if visitor else dash + number
                     value = b"".join(
                         (
                             opening,
                             number,
                             b'","received_at":"',
                             received,
-                            account_json(account),
+                            owner_json,
                             write_key,
                             ruling.json,
                             name_json,
@@ -128,9 +133,7 @@ class Refinery:
                             second_text(client_ms[:10]),
                             client_ms[10:],
                             b'000Z","client_id":null,"tracker":"pixel","ip":',
-                            self._ip_json(peer)
-                            if browser.forwarded is None
-                            else self._kept_ip(peer, browser.forwarded),
+                            ip_json(peer) if browser.forwarded is None else self._kept_ip(peer, browser.forwarded),
                             browser.client,
                             params,
                             b'},"revealed_at":null}',

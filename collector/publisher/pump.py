@@ -56,7 +56,7 @@ class Publisher:
         topics: Topics,
         addresses: Addresses,
         *,
-        compression: Compression = Compression.ZSTD,
+        compression: Compression = Compression.LZ4,
         limits: Limits = DEFAULT,
     ) -> None:
         """Raises BookDamaged, OSError."""

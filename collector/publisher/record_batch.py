@@ -25,13 +25,15 @@ A record is a varint of its length, then: attributes (0), deltas of timestamp an
 """
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from itertools import islice
 from typing import Final
 
 import cramjam
 from aiokafka.record.util import calc_crc32c  # type: ignore[import-untyped]
+
+from collector.publisher.record import Message, varint
 
 HEAD: Final = struct.Struct(">qiibI")
 REST: Final = struct.Struct(">hiqqqhii")
@@ -62,29 +64,7 @@ class Compression(StrEnum):
 _CODECS: Final = {Compression.NONE: 0, Compression.LZ4: 3, Compression.ZSTD: 4}
 
 
-def varint(number: int) -> bytes:
-    """Kafka's varint: zigzag, seven bits a byte, the lowest first."""
-    rest = (number << 1) ^ (number >> 63)
-    found = bytearray()
-    while rest > 0x7F:
-        found.append(rest & 0x7F | 0x80)
-        rest >>= 7
-    found.append(rest)
-    return bytes(found)
-
-
 _VARINTS: Final = tuple(varint(number) for number in range(_TABLED))
-
-
-def encode_headers(headers: Iterable[tuple[str, bytes]]) -> bytes:
-    """A record's headers, from their count on; made once for all events that share them."""
-    pairs = [(name.encode(), value) for name, value in headers]
-    encoded = [varint(len(name)) + name + varint(len(value)) + value for name, value in pairs]
-    return varint(len(pairs)) + b"".join(encoded)
-
-
-Message = tuple[int, int, bytes, bytes, bytes]
-"""An event as Kafka carries it: its sequence in the journal, timestamp (ms), key, value, encoded headers."""
 
 
 class RecordBatch:

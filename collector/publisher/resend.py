@@ -49,7 +49,7 @@ async def resend(directory: Path, sink: Sink) -> Resent:
 
 async def _send(sink: Sink, partitions: int, letter: Letter) -> None:
     event = letter.decoded()
-    batch = RecordBatch(Compression.ZSTD)
+    batch = RecordBatch(Compression.LZ4)
     headers = headers_of(event.verdict.name, again=True)
     key = event.kafka_key
     batch.extend([(letter.sequence, event.received_at // 1000, key, letter.event, headers)], timestamps=False)

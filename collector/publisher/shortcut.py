@@ -100,20 +100,19 @@ def browser_of(headers: bytes) -> tuple[bytes, Browser] | None:
 
     Referer and Cookie differ from page to page, from visitor to visitor: they are cut out, the rest is remembered.
     """
-    at = headers.find(_REFERER)
+    headers, found, rest = headers.partition(_REFERER)
     referer = None
-    if at >= 0:
-        end = headers.find(b"\r", at + 11)
-        if end < 0:
+    if found:
+        referer, end, rest = rest.partition(b"\r")
+        if not end:
             return None
-        referer = headers[at + 11 : end]
-        headers = headers[:at] + headers[end:]
-    at = headers.find(_COOKIE)
-    if at >= 0:
-        end = headers.find(b"\r", at + 10)
-        if end < 0:
+        headers += end + rest
+    before, found, rest = headers.partition(_COOKIE)
+    if found:
+        _, end, rest = rest.partition(b"\r")
+        if not end:
             return None
-        headers = headers[:at] + headers[end:]
+        headers = before + end + rest
     if len(headers) > BROWSER_BYTES_MAX:
         return None
     browser = _browser(headers)

@@ -28,16 +28,17 @@ import orjson
 from collector.event import Event
 from consumers.errors import WarehouseUnknown
 from consumers.source import BATCH_EVENTS_MAX, Missing, Part
-from consumers.warehouse.clickhouse_client import ClickHouseClient, Place, place_of
+from consumers.warehouse.clickhouse_client import ANSWER_SECONDS_MAX, ClickHouseClient, Place, place_of
 from consumers.warehouse.clickhouse_reader import ClickHouseReader
 from consumers.warehouse.lines import again_lines, part_lines
-from consumers.warehouse.protocol import DUPLICATE_WINDOW_US, Ruling, Settled, Stored, Unsettled
+from consumers.warehouse.protocol import DUPLICATE_WINDOW_US, Remains, Ruling, Settled, Stored, Tombstone, Unsettled
 from consumers.warehouse.rows import event_of
 
 FORMAT: Final = 1
 """Of the tables; raised when an older release could no longer read them."""
 
-TABLES: Final = ("events", "unverified", "streams", "missing", "gone", "again", "unannounced", "leaving", "seen")
+TABLES: Final = ("events", "unverified", "streams", "missing", "gone", "again", "unannounced", "leaving", "tombstones",
+                 "seen")  # fmt: skip
 
 BEGUN_AHEAD: Final = 10 * BATCH_EVENTS_MAX
 """So many sequences of each stream are looked up after a start, some ms a batch; for each fewer, `begun` is noted more
@@ -164,7 +165,7 @@ class ClickHouseWarehouse:
             client.run("sent_again")
         if lines:
             client.insert("incoming", lines)
-        loaded, unverified, with_client_id, taken_again = client.rows("facts")[0]
+        loaded, unverified, with_client_id, taken_again, tombstones = client.rows("facts")[0]
         if loaded != len(lines) + len(again):  # never: a line that the engine reads otherwise than we wrote it
             raise ValueError(f"{len(lines) + len(again)} events were written for it, it read {loaded}")
         if looked_up or again:
@@ -172,6 +173,8 @@ class ClickHouseWarehouse:
             self._set_aside_known("events", "unverified", "gone")
         if taken_again:
             self._fill("aside", "aside_taken_again_but" if again else "aside_taken_again")
+        if tombstones:
+            self._fill("aside", "aside_purged")
         if with_client_id:
             self._set_aside_repeats()
         stored = Stored(events=loaded - unverified, unverified=unverified)
@@ -183,9 +186,16 @@ class ClickHouseWarehouse:
             client.run("keep_events")
         if stored.unverified:
             client.run("keep_unverified")
-        if stored.duplicates:
+        if self._refuses_late() or stored.duplicates or stored.purged:
             client.run("keep_gone")
         return stored
+
+    def _refuses_late(self) -> bool:
+        """Set aside what a tombstone kept out that came since the batch was judged; whether there is any tombstone."""
+        if not self._client.rows("any_tombstones")[0][0]:
+            return False
+        self._fill("aside", "aside_purged")
+        return True
 
     def _set_aside_known(self, *tables: str) -> None:
         """Set aside what of `suspects` is in the tables."""
@@ -215,7 +225,7 @@ class ClickHouseWarehouse:
             client.insert("rulings", [orjson.dumps(ruling) for ruling in rulings])
             client.run("settling", before_us=before_us, events_max=events_max)
             self._made.pop("incoming", None)  # this one has not the columns of a batch's
-            events, _, with_client_id, _ = client.rows("facts")[0]
+            events, _, with_client_id, _, _ = client.rows("facts")[0]
             if not events:
                 return Settled()
             client.run("begin_leaving", **{"pass": settling})
@@ -229,7 +239,7 @@ class ClickHouseWarehouse:
                 client.run("keep_unannounced")
             if visible or hidden:
                 client.run("keep_events")
-            if gone or duplicates:
+            if self._refuses_late() or gone or duplicates:
                 client.run("keep_gone")
             client.run("delete_settled", **{"pass": settling})
             client.run("end_leaving")
@@ -247,6 +257,50 @@ class ClickHouseWarehouse:
     def unverified(self, until_us: int) -> int:
         with self._client.failing("counting unverified events"):
             return int(self._client.rows("count_unverified_until", until_us=until_us)[0][0])
+
+    # Purge
+
+    def tombstones(self) -> frozenset[str]:
+        with self._client.failing("looking for tombstones"):
+            return frozenset(row[0] for row in self._client.rows("tombstones"))
+
+    def remains(self, tombstones: Sequence[Tombstone]) -> Mapping[str, Remains]:
+        with self._client.failing("counting what is left of a purged account"):
+            return {
+                stone.account: Remains(*self._client.rows("remains", account=stone.account, keys=list(stone.keys))[0])
+                for stone in tombstones
+            }
+
+    def purge(self, tombstones: Sequence[Tombstone]) -> bool:
+        """The tombstones - ids under `purged` - mutations - the moment they ended. A death between any two leaves rows
+        that the next call finds, and ids that are counted once however often they are written.
+
+        Another writer's statement that began before the tombstones were there may still add rows, for as long as a
+        server lets it run; so nothing is called gone before that has passed. The parts that the mutations replaced are
+        looked for in `system.parts`: of the replica that this session speaks to.
+        """
+        client = self._client
+        with client.failing("purging deleted accounts"):
+            for stone in tombstones:
+                for key in stone.keys or ("",):
+                    client.run("add_tombstone", account=stone.account, write_key=key)
+            fence_seconds = 0 if self._place.embedded else ANSWER_SECONDS_MAX
+            young, undeleted, _ = client.rows("purge_owes", fence_seconds=fence_seconds)[0]
+            events, unverified = client.rows("buried_left")[0]
+            if undeleted or events or unverified:
+                client.run("bury")
+                client.run("bury_unverified")
+                client.run("delete_purged")
+                client.run("delete_purged_unverified")
+                client.run("delete_purged_unannounced")
+                client.run("note_deleted")
+            parts = client.rows("purge_owes", fence_seconds=fence_seconds)[0][2]
+        return not young and not parts
+
+    def write_off(self, ids: Sequence[str]) -> None:
+        with self._client.failing("counting a purged account's dead letters"):
+            for first in range(0, len(ids), ANNOUNCED_MAX):
+                self._client.run("write_off", ids=list(ids[first : first + ANNOUNCED_MAX]))
 
     # Verify
 

@@ -8,6 +8,8 @@
 -- gone         the ids of what was kept in a journal and is in no table here, by reason
 -- again        the ids of what was taken out of order (`append`'s `again`): should its place in a stream come, it is known
 -- unannounced  the ids of what was settled as accepted and is still to be told to others; empty unless asked for
+-- tombstones   purged accounts with their write keys, a row a key: their events are refused; since when, and when a
+--              deletion of theirs last ended
 -- leaving      the ids of the settlement in hand, by pass: they are being deleted from `unverified`
 --
 -- ClickHouse has no transaction over statements. Instead every table is one in which a row written twice is one: it is
@@ -98,6 +100,14 @@ CREATE TABLE IF NOT EXISTS leaving (pass String, journal String, sequence UInt64
 ENGINE = ReplacingMergeTree ORDER BY (pass, received_at, journal, sequence)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1;
 
+-- name: create_tombstones
+CREATE TABLE IF NOT EXISTS tombstones (
+    account String, write_key String,
+    since   SimpleAggregateFunction(min, DateTime64(3, 'UTC')),
+    deleted SimpleAggregateFunction(max, DateTime64(3, 'UTC'))  -- 1970 until then
+) ENGINE = AggregatingMergeTree ORDER BY (account, write_key)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, min_rows_to_fsync_after_merge = 1;
+
 -- name: create_seen
 -- Every read for a person starts here: one account, one period, `visible` decided by the view (I11).
 CREATE OR REPLACE VIEW seen AS
@@ -186,7 +196,8 @@ WHERE (journal, sequence) IN (SELECT journal, sequence FROM incoming)
     AND (journal, sequence) NOT IN (SELECT journal, sequence FROM sent_again);
 
 -- name: facts
-SELECT count(), countIf(NOT verified), countIf(client_hash != 0), (SELECT count() FROM again) FROM incoming;
+SELECT count(), countIf(NOT verified), countIf(client_hash != 0), (SELECT count() FROM again),
+    (SELECT count() FROM tombstones) FROM incoming;
 
 -- name: suspects_times
 SELECT toUnixTimestamp64Micro(min(received)), toUnixTimestamp64Micro(max(received)) FROM suspects;
@@ -231,21 +242,36 @@ INNER JOIN (
 ON i.account = e.account AND i.write_key = e.write_key AND i.client_id = e.client_id
 WHERE abs(toUnixTimestamp64Micro(i.received) - toUnixTimestamp64Micro(e.received_at)) <= {window_us:Int64};
 
+-- name: any_tombstones
+SELECT count() FROM tombstones;
+
+-- name: aside_purged
+-- Before anything is judged, and once more after the events were written: whatever tombstone came in between kept them
+-- out of the tables (`keep_events`), or lies before the deletion that follows it.
+INSERT INTO aside SELECT journal, sequence, 'purged' FROM incoming
+WHERE (account IN (SELECT account FROM tombstones)
+        OR (account = '' AND write_key IN (SELECT write_key FROM tombstones)))
+    AND (journal, sequence) NOT IN (SELECT journal, sequence FROM aside);
+
 -- name: kept
-SELECT countIf(verified), countIf(NOT verified), (SELECT count() FROM aside WHERE reason = 'duplicate') FROM incoming
+SELECT countIf(verified), countIf(NOT verified), (SELECT count() FROM aside WHERE reason = 'duplicate'),
+    (SELECT count() FROM aside WHERE reason = 'purged') FROM incoming
 WHERE (journal, sequence) NOT IN (SELECT journal, sequence FROM aside);
 
 -- name: keep_events
 INSERT INTO events SELECT
     journal, sequence, received, account, write_key, verdict, verified, version, name, url, referrer, visitor, user,
     client_us, client_id, tracker, ip, user_agent, language, params, client_hash
-FROM incoming WHERE verified AND (journal, sequence) NOT IN (SELECT journal, sequence FROM aside);
+FROM incoming WHERE verified AND (journal, sequence) NOT IN (SELECT journal, sequence FROM aside)
+    AND account NOT IN (SELECT account FROM tombstones);
 
 -- name: keep_unverified
 INSERT INTO unverified SELECT
     journal, sequence, received, account, write_key, verdict, verified, version, name, url, referrer, visitor, user,
     client_us, client_id, tracker, ip, user_agent, language, params, client_hash
-FROM incoming WHERE NOT verified AND (journal, sequence) NOT IN (SELECT journal, sequence FROM aside);
+FROM incoming WHERE NOT verified AND (journal, sequence) NOT IN (SELECT journal, sequence FROM aside)
+    AND account NOT IN (SELECT account FROM tombstones)
+    AND NOT (account = '' AND write_key IN (SELECT write_key FROM tombstones));
 
 -- name: keep_gone
 INSERT INTO gone SELECT journal, sequence, reason FROM aside WHERE reason != 'known';
@@ -322,6 +348,63 @@ ORDER BY received_at, journal, sequence LIMIT {limit:UInt64};
 
 -- name: forget_unannounced
 ALTER TABLE unannounced DELETE WHERE concat(journal, '-', toString(sequence)) IN {ids:Array(String)};
+
+-- name: tombstones
+SELECT DISTINCT account FROM tombstones;
+
+-- name: add_tombstone
+INSERT INTO tombstones SELECT {account:String}, {write_key:String}, now64(3), toDateTime64(0, 3)
+WHERE (SELECT count() FROM tombstones WHERE account = {account:String} AND write_key = {write_key:String}) = 0;
+
+-- name: bury
+-- Twice is once: `gone` is sorted by what tells its rows apart.
+INSERT INTO gone SELECT DISTINCT journal, sequence, 'purged' FROM events
+WHERE account IN (SELECT account FROM tombstones);
+
+-- name: bury_unverified
+INSERT INTO gone SELECT DISTINCT journal, sequence, 'purged' FROM unverified
+WHERE account IN (SELECT account FROM tombstones)
+    OR (account = '' AND write_key IN (SELECT write_key FROM tombstones));
+
+-- name: delete_purged
+ALTER TABLE events DELETE WHERE account IN (SELECT account FROM tombstones);
+
+-- name: delete_purged_unverified
+ALTER TABLE unverified DELETE WHERE account IN (SELECT account FROM tombstones)
+    OR (account = '' AND write_key IN (SELECT write_key FROM tombstones));
+
+-- name: delete_purged_unannounced
+ALTER TABLE unannounced DELETE
+WHERE (journal, sequence) IN (SELECT journal, sequence FROM gone WHERE reason = 'purged');
+
+-- name: note_deleted
+INSERT INTO tombstones SELECT account, write_key, min(since), now64(3) FROM tombstones GROUP BY account, write_key;
+
+-- name: purge_owes
+-- Tombstones that are younger than a statement of another writer may be, of whose deletion nothing is noted; parts that
+-- were replaced by the last deletion noted and still lie on the disk.
+SELECT
+    (SELECT count() FROM (SELECT min(since) AS first FROM tombstones GROUP BY account)
+        WHERE first > now64(3) - toIntervalSecond({fence_seconds:UInt32})),
+    (SELECT count() FROM (SELECT max(deleted) AS last FROM tombstones GROUP BY account, write_key)
+        WHERE last < toDateTime64('1971-01-01 00:00:00', 3, 'UTC')),
+    (SELECT count() FROM system.parts WHERE database = currentDatabase() AND table IN ('events', 'unverified')
+        AND NOT active AND remove_time <= (SELECT max(deleted) FROM tombstones) + toIntervalSecond(1));
+
+-- name: buried_left
+SELECT (SELECT count() FROM events WHERE account IN (SELECT account FROM tombstones)),
+    (SELECT count() FROM unverified WHERE account IN (SELECT account FROM tombstones)
+        OR (account = '' AND write_key IN (SELECT write_key FROM tombstones)));
+
+-- name: remains
+SELECT (SELECT count() FROM events FINAL WHERE account = {account:String}),
+    (SELECT count() FROM unverified FINAL WHERE account = {account:String}
+        OR (account = '' AND has({keys:Array(String)}, toString(write_key))));
+
+-- name: write_off
+INSERT INTO gone SELECT DISTINCT substring(id, 1, 32), toUInt64(substring(id, 34)), 'purged'
+FROM (SELECT arrayJoin({ids:Array(String)}) AS id)
+WHERE (substring(id, 1, 32), toUInt64(substring(id, 34))) NOT IN (SELECT journal, sequence FROM gone);
 
 -- name: count_unverified_until
 SELECT count() FROM unverified FINAL WHERE received_at <= fromUnixTimestamp64Micro({until_us:Int64});

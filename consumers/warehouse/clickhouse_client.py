@@ -48,7 +48,7 @@ _SETTINGS: Final[Mapping[str, Any]] = {
     "mutations_sync": 2,  # a delete is done when its answer is, on every replica
     "allow_nondeterministic_mutations": 1,  # replicated tables ask for it where a delete looks ids up in a table
     "do_not_merge_across_partitions_select_final": 1,  # the same id has the same time, hence the same partition
-    "input_format_parallel_parsing": 0,  # 10,000 lines are not worth a pool of threads
+    "input_format_parallel_parsing": 0,  # a batch is not worth a pool of threads
     "input_format_skip_unknown_fields": 1,
     "input_format_json_read_objects_as_strings": 1,  # params
     "max_bytes_before_external_sort": SORT_BYTES_MAX,

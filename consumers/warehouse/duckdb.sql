@@ -7,6 +7,8 @@
 -- tally       what was kept in a journal and is in no table here, by journal and reason
 -- gone        the ids of the same: what was settled away or a client's retry does not come back by being sent again
 -- again       the ids of what was taken out of order (`append`'s `again`): should its place in a stream come, it is known
+-- tombstones  purged accounts with their write keys, a row a key: their events are refused; and whether the bytes of what
+--             was deleted are gone from the file too
 -- unannounced the ids of what was settled as accepted and is still to be told to others; empty unless asked for
 --
 -- No indexes and no keys: their upkeep would cost more than all else, and the one writer keeps order by itself.
@@ -44,6 +46,7 @@ CREATE TABLE IF NOT EXISTS gone (journal VARCHAR NOT NULL, sequence UBIGINT NOT 
 CREATE TABLE IF NOT EXISTS again (journal VARCHAR NOT NULL, sequence UBIGINT NOT NULL);
 CREATE TABLE IF NOT EXISTS unannounced (
     journal VARCHAR NOT NULL, sequence UBIGINT NOT NULL, received_at TIMESTAMP NOT NULL);
+CREATE TABLE IF NOT EXISTS tombstones (account VARCHAR NOT NULL, write_key VARCHAR NOT NULL, bytes_gone BOOLEAN NOT NULL);
 
 -- name: format
 SELECT max(format) FROM about;
@@ -54,11 +57,11 @@ INSERT INTO about VALUES ($format);
 -- name: highest
 SELECT stream, max(highest) FROM streams GROUP BY stream;
 
--- name: forget_stream
-DELETE FROM streams WHERE stream = $stream;
+-- name: forget_streams
+DELETE FROM streams WHERE list_contains($streams::VARCHAR[], stream);
 
--- name: set_stream
-INSERT INTO streams VALUES ($stream, $highest);
+-- name: set_streams
+INSERT INTO streams SELECT unnest($streams::VARCHAR[]), unnest($highest::UBIGINT[]);
 
 -- name: add_missing
 INSERT INTO missing SELECT $journal, $first, $last
@@ -73,20 +76,30 @@ DELETE FROM tally WHERE journal = $journal AND reason = $reason;
 -- name: set_tally
 INSERT INTO tally VALUES ($journal, $reason, $events);
 
--- name: load
+-- name: lines
 -- The wire's own JSON (collector/event.py), times as text.
-CREATE OR REPLACE TEMP TABLE incoming AS
+CREATE OR REPLACE TEMP MACRO lines(file) AS TABLE
 SELECT
     split_part(id, '-', 1) AS journal, split_part(id, '-', 2)::UBIGINT AS sequence, received_at, account, write_key,
     CASE verdict WHEN 'ACCEPT' THEN 1 WHEN 'HIDE' THEN 2 END::UTINYINT AS verdict, verified, version,
     name, url, referrer, visitor, "user", client_time, client_id, tracker, ip, user_agent, language, params,
     CASE WHEN client_id IS NOT NULL
          THEN md5_number_lower(concat_ws(chr(0), account, write_key, client_id)) END AS client_hash
-FROM read_json($file, format = 'newline_delimited', maximum_object_size = 4194304, columns = {
+FROM read_json(file, format = 'newline_delimited', maximum_object_size = 4194304, columns = {
     id: 'VARCHAR', received_at: 'TIMESTAMP', account: 'VARCHAR', write_key: 'VARCHAR',
     verdict: 'VARCHAR', verified: 'BOOLEAN', version: 'UBIGINT', name: 'VARCHAR', url: 'VARCHAR', referrer: 'VARCHAR',
     visitor: 'VARCHAR', "user": 'VARCHAR', client_time: 'TIMESTAMP', client_id: 'VARCHAR', tracker: 'VARCHAR',
     ip: 'VARCHAR', user_agent: 'VARCHAR', language: 'VARCHAR', params: 'JSON'});
+
+-- name: take_plain
+INSERT INTO events FROM lines($file);
+
+-- name: taken_plain
+-- Of the rows that this transaction added: DuckDB numbers those from its MAX_ROW_ID on until they commit.
+SELECT count(*), count(client_hash), count(*) FILTER (NOT verified) FROM events WHERE rowid >= 36028797018960000;
+
+-- name: load
+CREATE OR REPLACE TEMP TABLE incoming AS FROM lines($file);
 
 -- name: again
 CREATE OR REPLACE TEMP TABLE sent_again AS FROM incoming;
@@ -109,6 +122,58 @@ INSERT INTO again SELECT journal, sequence FROM sent_again;
 
 -- name: take_again
 INSERT INTO incoming FROM sent_again;
+
+-- name: any_tombstones
+SELECT count(*) FROM tombstones;
+
+-- name: tombstones
+SELECT DISTINCT account FROM tombstones;
+
+-- name: bury_incoming
+-- A key alone tells only where its worker did not know the account: keys can be taken over by another one.
+CREATE OR REPLACE TEMP TABLE buried AS SELECT journal, sequence FROM incoming
+WHERE account IN (SELECT account FROM tombstones)
+    OR (account = '' AND write_key IN (SELECT write_key FROM tombstones));
+
+-- name: count_buried
+SELECT journal, count(*) FROM buried GROUP BY journal;
+
+-- name: keep_buried_ids
+INSERT INTO gone SELECT journal, sequence FROM buried;
+
+-- name: drop_buried_incoming
+DELETE FROM incoming i WHERE EXISTS (FROM buried b WHERE b.journal = i.journal AND b.sequence = i.sequence);
+
+-- name: add_tombstone
+INSERT INTO tombstones SELECT $account, $write_key, false
+WHERE NOT EXISTS (FROM tombstones WHERE account = $account AND write_key = $write_key);
+
+-- name: bury
+CREATE OR REPLACE TEMP TABLE buried AS
+SELECT journal, sequence FROM events WHERE account IN (SELECT account FROM tombstones)
+UNION ALL
+SELECT journal, sequence FROM unverified WHERE account IN (SELECT account FROM tombstones)
+    OR (account = '' AND write_key IN (SELECT write_key FROM tombstones));
+
+-- name: delete_buried
+DELETE FROM events WHERE account IN (SELECT account FROM tombstones);
+DELETE FROM unverified WHERE account IN (SELECT account FROM tombstones)
+    OR (account = '' AND write_key IN (SELECT write_key FROM tombstones));
+DELETE FROM unannounced u WHERE EXISTS (FROM buried b WHERE b.journal = u.journal AND b.sequence = u.sequence);
+
+-- name: bytes_owed
+SELECT count(*) FROM tombstones WHERE NOT bytes_gone;
+
+-- name: written_off
+CREATE OR REPLACE TEMP TABLE buried AS
+SELECT split_part(id, '-', 1) AS journal, split_part(id, '-', 2)::UBIGINT AS sequence
+FROM (SELECT DISTINCT unnest($ids::VARCHAR[]) AS id) i
+WHERE NOT EXISTS (FROM gone k WHERE k.journal = split_part(id, '-', 1) AND k.sequence = split_part(id, '-', 2)::UBIGINT);
+
+-- name: remains
+SELECT (SELECT count(*) FROM events WHERE account = $account),
+    (SELECT count(*) FROM unverified
+        WHERE account = $account OR (account = '' AND list_contains($keys::VARCHAR[], write_key)));
 
 -- name: incoming
 SELECT count(*), count(client_hash), epoch_us(min(received_at)), epoch_us(max(received_at)) FROM incoming;

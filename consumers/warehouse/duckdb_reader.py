@@ -4,7 +4,7 @@ Every query for a person goes through the `seen` macro, which knows one account 
 hidden; the table of unverified events is only ever counted (I11).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -23,9 +23,13 @@ FETCH_EVENTS: Final = 2048  # DuckDB's own vector: a fetch takes whole ones
 class DuckDBReader:
     """The `WarehouseReader` protocol; one thread at a time."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, queries: Mapping[str, Query]) -> None:
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, queries: Mapping[str, Query], left: Callable[[], None]
+    ) -> None:
+        """left: called once, when it is closed."""
         self._connection = connection
         self._queries = queries
+        self._left: Callable[[], None] | None = left
         with self._reading("preparing to read"):
             self._connection.execute(queries["seen"].text)
 
@@ -73,3 +77,6 @@ class DuckDBReader:
 
     def close(self) -> None:
         self._connection.close()
+        left, self._left = self._left, None
+        if left is not None:
+            left()

@@ -89,11 +89,34 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What one append did: rows kept (verified and not), and a client's retries that were counted instead."""
+    """What one append did: rows kept (verified and not), a client's retries that were counted instead, and events of
+    purged accounts, which were counted and refused."""
 
     events: int = 0
     unverified: int = 0
     duplicates: int = 0
+    purged: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """An account whose data goes and never comes back (I8), with all its write keys: by them it is known which hits are
+    its, of those that a worker kept which did not know the account yet."""
+
+    account: str
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Remains:
+    """What a warehouse still holds of one account."""
+
+    events: int = 0
+    unverified: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.events + self.unverified
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +167,23 @@ class Warehouse(Protocol):
 
     def unverified(self, until_us: int) -> int:
         """Return how many unverified events were received at or before `until_us`."""
+
+    def tombstones(self) -> frozenset[str]:
+        """Return the accounts whose events are refused here."""
+
+    def remains(self, tombstones: Sequence[Tombstone]) -> Mapping[str, Remains]:
+        """Return what is there of each account, by a query of its own."""
+
+    def purge(self, tombstones: Sequence[Tombstone]) -> bool:
+        """Delete what is there of these accounts, for good: from the first moment on no event of theirs is taken any
+        more, by whomever. What is deleted or refused is counted under `purged`, each event once.
+
+        Return whether its bytes are gone from the warehouse's files too; if not, ask again a little later. Dying at any
+        point, and calling it again with the same or with more accounts, comes to the same."""
+
+    def write_off(self, ids: Sequence[str]) -> None:
+        """Count these events (Event.id) under `purged`, that lay somewhere else and will never come: dead letters of a
+        purged account. One that is counted already is passed over."""
 
     def sums(self) -> dict[str, Any]:
         """Return, for `verify`: journals {id: {highest, events, unverified, <reason>: n}}, streams, missing ranges."""

@@ -1,8 +1,10 @@
-"""`pixelgate account`: create, list, show, history, do.
+"""`pixelgate account`: create, list, show, history, receipt, do.
 
 Each asks the gating process where one runs on this data directory, and leads by itself where none does (gateway.py).
 """
 
+from json import dumps
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -10,6 +12,7 @@ import typer
 from deploy.errors import Misused
 from deploy.output import fields, table
 from deploy.session import Session, command, group
+from gating.errors import Refused
 from gating.status import Role, Status
 
 accounts = group("Accounts: create them, look at them, flip their status.")
@@ -62,7 +65,9 @@ def show(session: Session, account: AccountArgument) -> None:
 
     def human() -> None:
         names = ("account", "name", "rulebook", "plan", "status", "verdict", "access", "version")
-        fields([*((name, answer.get(name)) for name in names), ("deadline", deadline_of(answer))])
+        version = f"{answer['rulebook_digest']} ({'as packaged' if answer['rulebook_packaged'] else 'another version'})"
+        lines = [*((name, answer.get(name)) for name in names), ("deadline", deadline_of(answer))]
+        fields([*lines, ("rulebook version", version)])
         print()
         table(("write key", "source", "created", "revoked"), [key_row(key) for key in answer["keys"]], "no write keys")
 
@@ -77,6 +82,24 @@ def history(session: Session, account: AccountArgument) -> None:
     columns = ("at", "command", "from", "to", "role", "actor", "for", "version")
     rows = [[change.get(column) for column in columns] for change in changes]
     session.emit(changes, lambda: table(columns, rows, f"account {account!r} has no history"))
+
+
+@command(accounts, "receipt", "pixelgate account receipt shop --to shop-receipt.json")
+def receipt(
+    session: Session,
+    account: AccountArgument,
+    file: Annotated[
+        Path | None, typer.Option("--to", metavar="FILE", help="Write the receipt here, as JSON, once it is given.")
+    ] = None,
+) -> None:
+    """Show what was purged of a deleted account, and what stays; while it goes on, what it waits for."""
+    with session.gateway() as gateway:
+        answer = gateway.receipt(account)
+    if file is not None:
+        if answer["purged_at"] is None:
+            raise Refused(f"account {account!r} has no receipt yet: it waits for {'; '.join(answer['waits_for'])}")
+        whole_text(file, dumps(answer, indent=2) + "\n")
+    session.emit(answer, lambda: print_receipt(answer))
 
 
 @command(accounts, "do", "pixelgate account do shop pause --reason holidays")
@@ -117,6 +140,53 @@ def do(
             dry_run=dry_run,
         )
     session.emit(answer, lambda: print(flip_in_words(answer, dry_run)))
+
+
+@command(accounts, "move", "pixelgate account move shop")
+def move(
+    session: Session,
+    account: AccountArgument,
+    to_rulebook: Annotated[
+        str | None, typer.Option("--to-rulebook", metavar="NAME", help="Another rulebook; else its own, as packaged.")
+    ] = None,
+    recompute: Annotated[
+        bool, typer.Option("--recompute-deadlines", help="Count deadlines anew; else those stored stay.")
+    ] = False,
+) -> None:
+    """Move an account to the packaged version of its rulebook, or to another rulebook."""
+    with session.gateway() as gateway:
+        answer = gateway.move(account, to_rulebook=to_rulebook, recompute_deadlines=recompute)
+
+    def human() -> None:
+        to = f"{answer['rulebook']} {answer['rulebook_digest']}"
+        if not answer["changed"]:
+            print(f"{answer['account']}: lives under {to} already")
+            return
+        before = f"{answer['from_rulebook']} {answer['from_digest']}"
+        print(f"{answer['account']}: {before} -> {to}; {answer['status']} ({answer['verdict']}, {answer['access']})")
+
+    session.emit(answer, human)
+
+
+def print_receipt(answer: dict[str, Any]) -> None:
+    """The moments, the stores, what stays or what is waited for."""
+    fields((name.replace("_", " "), answer.get(name)) for name in ("account", "deleted_at", "purged_at"))
+    print()
+    columns = ("store", "found", "gone_at", "gone_by") if answer["purged_at"] is None else ("store", "found", "gone_at")
+    table(columns, [[row.get(name) for name in columns] for row in answer["stores"]], "no store was looked at yet")
+    print()
+    if answer["purged_at"] is None:
+        for waiting in answer["waits_for"]:
+            print(f"waits for {waiting}")
+        return
+    fields((name.replace("_", " "), value) for name, value in answer["remains"].items())
+
+
+def whole_text(file: Path, text: str) -> None:
+    """Write a file that appears only when it is whole."""
+    temporary = file.with_name(f".{file.name}.new")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(file)
 
 
 def values_of(pairs: list[str]) -> dict[str, str]:

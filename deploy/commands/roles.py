@@ -47,7 +47,7 @@ MetricsPortOption = Annotated[
     ),
 ]
 
-consumers = group("Consumers: take journalled events over into the warehouse.")
+consumers = group("Consumers: take journalled events over into the warehouse; erase deleted accounts.")
 
 
 def register(app: typer.Typer) -> None:
@@ -123,6 +123,16 @@ def materialise(session: Session, metrics_port: MetricsPortOption = None) -> Non
     _become("consumers", session, metrics_port=metrics_port)
 
 
+@command(consumers, "purge", "pixelgate consumer purge")
+def purge(session: Session) -> None:
+    """Erase deleted accounts until stopped, over a warehouse on ClickHouse; elsewhere `materialise` does it."""
+    from consumers.config import ConsumerSettings
+    from deploy.settings import load
+
+    load(ConsumerSettings)
+    _become("consumers", session, "purge")
+
+
 def _plan(**options: object) -> "Plan":
     """The plan that options and environment give; an option wins."""
     from collector.config import CollectorSettings
@@ -145,9 +155,9 @@ def _plan(**options: object) -> "Plan":
     )
 
 
-def _become(module: str, session: Session, **options: object) -> None:
+def _become(module: str, session: Session, *words: str, **options: object) -> None:
     """Replace this process by the role's, with the options in its environment."""
     environment = {f"PIXELGATE_{name.upper()}": str(value) for name, value in options.items() if value is not None}
     environment["PIXELGATE_DATA"] = str(session.directory().root)
     sys.stdout.flush()
-    os.execve(sys.executable, [sys.executable, "-P", "-m", module], {**os.environ, **environment})  # noqa: S606
+    os.execve(sys.executable, [sys.executable, "-P", "-m", module, *words], {**os.environ, **environment})  # noqa: S606

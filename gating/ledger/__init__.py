@@ -5,9 +5,12 @@ entry                 one change on its way in
 book                  what a transaction has loaded and will write
 timeline              what held for a key at an instant (pure): settlement's judge
 keys                  write keys (pure): making, rotating, which of them travel
+purges, billing       what is owed to deleted accounts, their receipts; payments, which outlive them for a term
 history, projections  whether everything is still as it was recorded
+people, tokens        who belongs to an account; what people and programs sign in with
 lead                  who may grant leases
 events                what payment providers told: stored, waiting, settled, erased
+effects               what decisions owe: tries, dead letters, tasks for people
 rows, tables, schema  the values handed out, the tables, and how a database gets them (`migrations/`)
 place, retry, wake    which ledger a data directory has; a conflict met by trying again; what others committed
 store                 what is asked of an engine
@@ -17,11 +20,14 @@ engines               which one a URL asks for: sqlite (a file), or postgres (a 
 from gating.ledger.keys import KeyEdit, new_write_key
 from gating.ledger.lead import LeadRow, Term
 from gating.ledger.ledger import Ledger
+from gating.ledger.people import PersonRow
 from gating.ledger.place import ledger_url
+from gating.ledger.purges import Noted, Owed, Purges
 from gating.ledger.rows import CHANGE, SYSTEM, AccountRow, Fault, Head, HistoryRow, KeyRow, OutboxRow, Who
 from gating.ledger.sqlite import sqlite_url
 from gating.ledger.store import Channel
 from gating.ledger.timeline import Held, Timeline, standing_at
+from gating.ledger.tokens import TokenRow
 from gating.ledger.transaction import Rotation, Transaction
 
 __all__ = [
@@ -37,10 +43,15 @@ __all__ = [
     "KeyRow",
     "LeadRow",
     "Ledger",
+    "Noted",
     "OutboxRow",
+    "Owed",
+    "PersonRow",
+    "Purges",
     "Rotation",
     "Term",
     "Timeline",
+    "TokenRow",
     "Transaction",
     "Who",
     "ledger_url",

@@ -8,7 +8,7 @@ Not promised: whoever can rewrite every later row and `meta` leaves nothing to s
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import orjson
@@ -34,16 +34,22 @@ def digest_of(fields: Mapping[str, Any], previous: bytes) -> bytes:
     return hashlib.sha256(previous + text).digest()
 
 
-def verify_history(store: Store) -> list[Fault]:
+def verify_history(
+    store: Store, kept: bytes | None = None, progress: Callable[[int, int], None] = lambda _done, _of: None
+) -> list[Fault]:
     """Read the whole chain, in pages, up to the head it has now. Returns what cannot be, at most FAULTS_MAX faults.
 
+    kept: a head's digest from earlier, which the chain must still contain. progress: told (version, head) of each row.
     Raises Unreachable.
     """
     with store.reading() as connection:
         head, chain = connection.execute(select(meta.c.head, meta.c.chain)).one()
     faults: list[Fault] = []
     previous, version = GENESIS, 0
+    found = kept is None or kept == GENESIS
     for row in _rows(store, head):
+        found = found or row.digest == kept
+        progress(row.version, head)
         faults += _gap(version, row.version)
         fault = _fault(
             row, previous, intact=row.version == version + 1 and not (faults and faults[-1].version == version)
@@ -56,11 +62,18 @@ def verify_history(store: Store) -> list[Fault]:
     faults += _gap(version, head + 1)
     if version == head and previous != chain and not (faults and faults[-1].version == head):
         faults.append(Fault(head, f"history row {head}, the newest, is not the one that was recorded as newest"))
+    if not found:
+        faults.append(Fault(0, "no history row has the digest given as --head: what led up to it was written anew"))
     return (faults + _beyond(store, head))[:FAULTS_MAX]
 
 
-def _rows(store: Store, head: int) -> Iterator[Row[Any]]:
-    after = 0
+def chained_rows(store: Store, after: int, head: int) -> Iterator[dict[str, Any]]:
+    """The rows of versions `after` + 1 to `head` as JSON can hold them, bytes in hex; read page by page."""
+    for row in _rows(store, head, after):
+        yield {str(name): value.hex() if isinstance(value, bytes) else value for name, value in row._asdict().items()}
+
+
+def _rows(store: Store, head: int, after: int = 0) -> Iterator[Row[Any]]:
     while True:
         with store.reading() as connection:
             page = _page(connection, after, head)

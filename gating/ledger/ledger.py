@@ -10,18 +10,22 @@ from typing import Any, Final, Self, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
 
-from gating.errors import NotFound
+from gating.errors import NotFound, Unreachable
 from gating.feed import StatusChange
 from gating.ledger import lead as lead_row
 from gating.ledger import schema, tables
+from gating.ledger.effects import EffectRows
 from gating.ledger.engines import file_is_missing, open_store
-from gating.ledger.history import verify_history
+from gating.ledger.history import chained_rows, verify_history
 from gating.ledger.lead import LeadRow, Term
+from gating.ledger.people import PersonRow, remove_person
 from gating.ledger.projections import verify_projections
+from gating.ledger.purges import Purges
 from gating.ledger.retry import tried_again
 from gating.ledger.rows import AccountRow, Fault, Head, HistoryRow, KeyRow, OutboxRow
 from gating.ledger.store import Channel, Store, Turn, Unstorable
 from gating.ledger.timeline import Timeline, changes_of
+from gating.ledger.tokens import TokenRow, add_token, listed, revoke_token
 from gating.ledger.transaction import Transaction
 from gating.status import Status
 
@@ -36,6 +40,8 @@ class Ledger:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self.purges = Purges(store)
+        self.effects = EffectRows(store)
 
     @classmethod
     def open(cls, url: str) -> Self:
@@ -65,6 +71,23 @@ class Ledger:
         Raises as `open` does; Unreachable too where there is no ledger yet, or one of an older release.
         """
         store = open_store(url, read_only=True)
+        try:
+            with store.reading() as connection:
+                schema.require_current(connection)
+        except BaseException:
+            store.close()
+            raise
+        return cls(store)
+
+    @classmethod
+    def open_existing(cls, url: str) -> Self:
+        """Open for writing what is there and of this release: makes nothing and migrates nothing.
+
+        For processes beside the gating service, which owns the schema. Raises as `open_reading` does.
+        """
+        if file_is_missing(url):
+            raise Unreachable("there is no ledger yet: start the gating service, which makes it")
+        store = open_store(url, read_only=False)
         try:
             with store.reading() as connection:
                 schema.require_current(connection)
@@ -205,6 +228,39 @@ class Ledger:
         at_us: int | None = self._rows(select(func.min(tables.accounts.c.deadline_at_us).label("at_us")))[0].at_us
         return at_us
 
+    # ---- people and tokens ----------------------------------------------------------------------------------------
+
+    def people(self, account: str) -> list[PersonRow]:
+        """Who belongs to the account now, first come first. Raises NotFound for an unknown account."""
+        row = tables.people.c
+        wanted = select(tables.people).where(row.account == account, row.removed_at_us.is_(None))
+        found = self._rows(wanted.order_by(row.created_at_us, row.id))
+        if not found:
+            self.account(account)
+        return [PersonRow.of(person) for person in found]
+
+    def remove_person(self, account: str, person: str, at_us: int) -> None:
+        """Take somebody out of an account and forget their address. Raises NotFound."""
+        self._note(lambda connection: remove_person(connection, account, person, at_us))
+
+    def add_token(self, token: TokenRow, digest: bytes) -> None:
+        """Keep a new token under its secret's digest. Raises NotFound (account), Refused beyond TOKENS_MAX."""
+        self._note(lambda connection: add_token(connection, token, digest))
+
+    def revoke_token(self, token: str, at_us: int) -> TokenRow:
+        """End a token for good. Raises NotFound."""
+        return self._note(lambda connection: revoke_token(connection, token, at_us))
+
+    def tokens(self) -> list[TokenRow]:
+        """All tokens, ended ones too, oldest first."""
+        row = tables.tokens.c
+        return listed(self._rows(select(tables.tokens).order_by(row.created_at_us, row.id)))
+
+    def token_of(self, digest: bytes) -> TokenRow | None:
+        """The token whose secret has this digest, ended or not; None where there is none."""
+        found = listed(self._rows(select(tables.tokens).where(tables.tokens.c.digest == digest)))
+        return found[0] if found else None
+
     # ---- changes --------------------------------------------------------------------------------------------------
 
     def changes_since(self, version: int, limit: int = PAGE_ROWS) -> list[StatusChange]:
@@ -315,9 +371,21 @@ class Ledger:
 
     # ---- checks ---------------------------------------------------------------------------------------------------
 
-    def verify_history(self) -> list[Fault]:
-        """Every history row that was altered, removed, added or moved; [] where the chain is whole."""
-        return verify_history(self._store)
+    def chain(self) -> tuple[int, bytes]:
+        """The newest version and its row's digest: kept elsewhere, they show later that nothing was written anew."""
+        with self._store.reading() as connection:
+            row = connection.execute(select(tables.meta.c.head, tables.meta.c.chain)).one()
+        return row.head, row.chain
+
+    def chained_rows(self, after: int, head: int) -> Iterator[dict[str, Any]]:
+        """The history's rows beyond `after`, up to `head`, as JSON can hold them; read while it is gone through."""
+        return chained_rows(self._store, after, head)
+
+    def verify_history(
+        self, kept: bytes | None = None, progress: Callable[[int, int], None] = lambda _done, _of: None
+    ) -> list[Fault]:
+        """Every history row that was altered, removed, added or moved; [] where the chain is whole and has `kept`."""
+        return verify_history(self._store, kept, progress)
 
     def verify_projections(self) -> list[Fault]:
         """Everywhere `accounts`, `keys` and `gate` say something else than the history; [] where they agree."""

@@ -20,7 +20,7 @@ from sqlalchemy import (
     Text,
 )
 
-REVISIONS: Final = ("0001", "0002", "0003", "0008")
+REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 """Every migration, oldest first; this release reads and writes the last one's schema."""
 
 BIG: Final = BigInteger().with_variant(Integer, "sqlite")
@@ -217,4 +217,125 @@ webhook_subscriptions = Table(
     Column("subscription", NAME, primary_key=True),
     Column("known", Text, nullable=False),
     Column("moved_at_us", BIG, nullable=False),  # when billing last moved the account by it; 0: never
+)
+
+# How far the purge of a deleted account is, a row a store (`purges.py`); gone once its receipt is given.
+purges = Table(
+    "purges",
+    metadata,
+    Column("account", NAME, ForeignKey("accounts.id"), primary_key=True),
+    Column("store", NAME, primary_key=True),
+    Column("found", BIG, nullable=False),  # what of the account it held at the most
+    Column("note", Text, nullable=False),  # JSON: what whoever goes on must know, such as where a log ended
+    Column("done_at_us", BIG),  # since when nothing of the account is in it
+)
+
+# Who holds files that may hold events: each clears its own, and a receipt waits for all of them.
+purge_places = Table(
+    "purge_places",
+    metadata,
+    Column("place", NAME, primary_key=True),
+    Column("seen_at_us", BIG, nullable=False),
+)
+
+# What was purged where, once nothing is left; one a deleted account, for ever.
+receipts = Table(
+    "receipts",
+    metadata,
+    Column("account", NAME, ForeignKey("accounts.id"), primary_key=True),
+    Column("at_us", BIG, nullable=False),
+    Column("document", Text, nullable=False),
+)
+
+# Payments, in the fewest fields the law asks for; they outlive their account until `keep_until_us` (`billing.py`).
+billing_records = Table(
+    "billing_records",
+    metadata,
+    Column("account", NAME, ForeignKey("accounts.id"), primary_key=True),
+    Column("transaction_id", NAME, primary_key=True),
+    Column("at_us", BIG, nullable=False),
+    Column("amount", BIG, nullable=False),  # in the currency's smallest unit
+    Column("currency", Text, nullable=False),
+    Column("email", Text, nullable=False),
+    Column("keep_until_us", BIG, nullable=False),
+    Index(None, "keep_until_us"),
+)
+
+# Bearer tokens, hashed: whoever reads this table can act as nobody. A row is never deleted, so that a history that
+# names a token can always be explained. `account` is null where the token's role acts for all accounts.
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", NAME, primary_key=True),
+    Column("digest", LargeBinary, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("account", NAME, ForeignKey("accounts.id")),
+    Column("person", NAME),
+    Column("permissions", Text, nullable=False),  # JSON list of names
+    Column("created_at_us", BIG, nullable=False),
+    Column("expires_at_us", BIG),
+    Column("revoked_at_us", BIG),
+    Column("used_at_us", BIG),
+    Index(None, "digest", unique=True),
+)
+
+# Who belongs to an account. A row stays, so that an id in the history can be explained; `email` can be erased.
+people = Table(
+    "people",
+    metadata,
+    Column("id", NAME, primary_key=True),
+    Column("account", NAME, ForeignKey("accounts.id"), nullable=False),
+    Column("role", Text, nullable=False),
+    Column("permissions", Text, nullable=False),  # JSON list of names
+    Column("email", Text),
+    Column("created_at_us", BIG, nullable=False),
+    Column("removed_at_us", BIG),
+    Index(None, "account"),
+)
+
+# Effects' tries (`effects.py`): a row only where one failed, or waits for its moment (tries 0). No flip writes here.
+effect_tries = Table(
+    "effect_tries",
+    metadata,
+    Column("id", BIG, primary_key=True, autoincrement=False),  # the outbox's
+    Column("tries", Integer, nullable=False),
+    Column("first_at_us", BIG, nullable=False),
+    Column("next_at_us", BIG, nullable=False),
+    Column("last_error", Text),
+)
+
+# Effects that were given up: moved here from the outbox, and back by an operator, under the same id.
+effect_dead = Table(
+    "effect_dead",
+    metadata,
+    Column("id", BIG, primary_key=True, autoincrement=False),
+    Column("account", NAME, ForeignKey("accounts.id"), nullable=False),
+    Column("at_us", BIG, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("last_error", Text),
+    Column("died_at_us", BIG, nullable=False),
+)
+
+# What only a person can do, by when; kept once done.
+effect_tasks = Table(
+    "effect_tasks",
+    metadata,
+    Column("id", BIG, primary_key=True, autoincrement=False),
+    Column("account", NAME, ForeignKey("accounts.id"), nullable=False),
+    Column("at_us", BIG, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Column("due_at_us", BIG, nullable=False),
+    Column("done_at_us", BIG),
+    Column("done_by", Text),
+)
+
+# Sessions of an account's people that began before this moment count no longer; API tokens are none.
+sessions_ended = Table(
+    "sessions_ended",
+    metadata,
+    Column("account", NAME, ForeignKey("accounts.id"), primary_key=True),
+    Column("sessions_ended_at_us", BIG, nullable=False),
 )

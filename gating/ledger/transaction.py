@@ -10,23 +10,24 @@ already committed and enforced.
 
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Connection, delete, insert, select, update
 
 from gating.account import Account, Decision, Standing
 from gating.errors import AlreadyExists, InputInvalid, NotFound, Refused
 from gating.feed import StatusChange
-from gating.ledger import tables
+from gating.ledger import billing, purges, tables
 from gating.ledger.book import Book, Loaded, settled_state
 from gating.ledger.entry import Entry, effects_of
 from gating.ledger.history import digest_of
 from gating.ledger.keys import NO_EDIT, KeyEdit, edited, new_write_key, revocation, rotation
+from gating.ledger.people import PersonRow, add_person, erase_emails
 from gating.ledger.rows import CHANGE, AccountRow, KeyRow, Who
 from gating.ledger.store import Unstorable, is_storable
-from gating.status import Command, Verdict
+from gating.status import Command, Status, Verdict
 
 CHANGES_MAX: Final = 10_000
 """Changes in one transaction: it holds every other writer up, and lies in memory until it is written."""
@@ -163,7 +164,8 @@ class Transaction:
         if not decision.changed:
             raise ValueError(f"{decision.command!r} changes nothing: there is nothing to record")
         loaded = self._existing(decision.account.id)
-        self._refuse_final(loaded)
+        if keys or not decision.from_ is decision.to is decision.account.status is Status.DELETED:
+            self._refuse_final(loaded)  # what stays deleted may still be written down, such as a restore beside it
         self._refuse_stale(loaded, decision.account)
         from_status, was = decision.from_, loaded.row.verdict
         entry = Entry.of(
@@ -241,6 +243,12 @@ class Transaction:
         loaded.slide(account)
         self._book.slid(loaded)
 
+    def add_person(self, person: PersonRow) -> None:
+        """Add somebody to an account, one that this transaction has made too. Raises NotFound, Refused."""
+        self.finish()
+        add_person(self._connection, person)
+        self._book.forget()
+
     def erase_details(self, account: str) -> int:
         """Overwrite what people wrote and who they are: reasons, notes, addresses, names, keys' sources.
 
@@ -252,8 +260,40 @@ class Transaction:
         gone = self._connection.execute(delete(tables.details).where(tables.details.c.account == account)).rowcount
         named = (tables.keys.c.account == account) & tables.keys.c.source.is_not(None)
         gone += self._connection.execute(update(tables.keys).where(named).values(source=None)).rowcount
+        gone += erase_emails(self._connection, account)
         self._book.forget()
         return gone
+
+    def record_payment(
+        self, account: str, *, at_us: int, amount: int, currency: str, email: str, transaction_id: str
+    ) -> bool:
+        """Keep one payment for its term, whatever becomes of the account; False where it is recorded already.
+
+        amount: in the currency's smallest unit. Raises NotFound, InputInvalid.
+        """
+        self._existing(account)
+        self.finish()
+        return billing.record_payment(
+            self._connection, account, at_us=at_us, amount=amount, currency=currency, email=email,
+            transaction_id=transaction_id,
+        )  # fmt: skip
+
+    def give_receipt(
+        self, account: str, made: Callable[[int, int, int | None], dict[str, Any]], years: int | None, at_us: int
+    ) -> bool:
+        """End a deleted account's purge: erase what people wrote, set its payments' term, keep the receipt.
+
+        made: the document, from how many texts were erased, how many payments stay, and until when (None: there are
+        none). years: how long payments are kept. False where it has its receipt already. Raises NotFound, and Refused
+        for an account that is not deleted.
+        """
+        if not self._existing(account).newest.final:
+            raise Refused(f"account {account!r} is not deleted: nothing of it is purged")
+        erased = self.erase_details(account)
+        payments, until_us = billing.keep(self._connection, account, years)
+        if left := purges.words_left(self._connection, account):
+            raise ValueError(f"{left} texts of a purged account are left")
+        return purges.give(self._connection, account, made(erased, payments, until_us), at_us)
 
     def new_epoch(self) -> str:
         """Draw a new epoch: the ledger was restored from a copy, so its versions may now come to mean other changes."""
@@ -324,7 +364,10 @@ class Transaction:
         fields = entry.history(change, loaded)
         digest = digest_of(fields, self._chain)
         self._book.add(loaded, {**fields, "previous": self._chain, "digest": digest}, entry.details)
-        self._book.owe(change, ((CHANGE, loaded.encoded), *entry.effects))
+        owed = [
+            effect for effect in entry.effects if effect[0] != ROTATE_KEY
+        ]  # which this very transaction carries out
+        self._book.owe(change, ((CHANGE, loaded.encoded), *owed))
         self._head, self._chain = version, digest
         return change
 

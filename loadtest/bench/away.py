@@ -6,16 +6,17 @@ at one pace: Kafka there, Kafka killed, Kafka back until nothing is owed any mor
 
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from loadtest.bench.carried import HEADS, scrape
+from loadtest.bench.carried import HEADS, LOOK_SECONDS, scrape
 from loadtest.bench.cpu import Cores
 from loadtest.bench.wrk import Load, Seen, write_heads
 from loadtest.heads import heads
 from loadtest.peers.pixelgate import ACCOUNT, await_ready, pixelgate, program, start_gating
-from loadtest.peers.server import POLL_SECONDS, Running, ServerFailed, await_answer, free_port, last_words, launch
+from loadtest.peers.server import Running, ServerFailed, await_answer, free_port, last_words, launch
 from tests.servers import KafkaCluster
 
 CONNECTIONS: Final = 64
@@ -100,31 +101,37 @@ def _phases(load: _Paced, kafka: KafkaCluster, publisher: Running, metrics: int,
         broker.kill()
     away = load.run(seconds)
     after, spool, owed = _rss_mb(pid), _value(metrics, SPOOL), int(_value(metrics, OWED))
-    kafka.start()
     drained = load.of(DRAIN_SECONDS_MAX)
     wrk = drained.start(load.port, load.file)
     began = time.monotonic()
     try:
-        _await_drained(publisher, metrics, load.pace)
-        took = time.monotonic() - began
-        time.sleep(max(0.0, WRK_SECONDS_MIN - took))
+        with ThreadPoolExecutor(1) as starting:
+            started = starting.submit(kafka.start)
+            drain = _drain(publisher, metrics, load.pace)
+            started.result()
+        time.sleep(max(0.0, WRK_SECONDS_MIN - (time.monotonic() - began)))
     finally:
-        seen = drained.cut_short(wrk)
+        drained.cut_short(wrk)
     per_second = away.answered / (away.duration_us / 1e6)
     return Away(
         seconds=seconds, hits_per_second=per_second, there_p99_ms=there.p99_us / 1e3, away_p99_ms=away.p99_us / 1e3,
         publisher_before_mb=before, publisher_after_mb=after, spool_mb=spool / 2**20, owed=owed,
-        drain_per_second=(owed + seen.answered) / took,
+        drain_per_second=drain + per_second,
     )  # fmt: skip
 
 
-def _await_drained(publisher: Running, metrics: int, pace: int) -> None:
-    """Until no more is owed than comes in within a quarter of a second."""
+def _drain(publisher: Running, metrics: int, pace: int) -> float:
+    """By how many hits a second what is owed shrinks, from when it is the most until it is less than comes in within a
+    second: a publisher that keeps up owes what is on its way."""
     until = time.monotonic() + DRAIN_SECONDS_MAX
-    while time.monotonic() < until and publisher.process.poll() is None:
-        if _value(metrics, OWED) < pace / 4:
-            return
-        time.sleep(POLL_SECONDS)
+    most, most_at = 0.0, time.monotonic()
+    while (now := time.monotonic()) < until and publisher.process.poll() is None:
+        owed = _value(metrics, OWED)
+        if owed > most:
+            most, most_at = owed, now
+        elif owed < pace:
+            return (most - owed) / (now - most_at)
+        time.sleep(LOOK_SECONDS)
     raise ServerFailed(f"what waited was not carried: {last_words(publisher.words)}")
 
 

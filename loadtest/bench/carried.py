@@ -26,6 +26,8 @@ HEADS: Final = 65_536
 CONNECTIONS: Final = 64
 LOAD_SECONDS: Final = 2.0
 WORK_SECONDS_MAX: Final = 300.0
+LOOK_SECONDS: Final = 0.2
+"""Between two looks at a role's metrics: each costs it some milliseconds."""
 SETTLE_SECONDS: Final = 2.0
 """An idle role has done by then what a start has it do."""
 DONE: Final = (
@@ -44,14 +46,16 @@ class Filled:
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """One role's work. cpu_us: CPU an event, its start taken off; per_core: events a second that this makes of one
-    core; per_second: as it went, by the clock, from the first event on."""
+    """One role's work, once. cpu_us: CPU an event, its start taken off; per_core: events a second that this makes of
+    one core; per_second: as it went, by the clock, from the first event on. peak_mb: of memory, `mapped_mb` of which
+    were pages of files at the end, its program and libraries."""
 
     what: str
     events: int
     cpu_us: float
     per_second: float
     peak_mb: float
+    mapped_mb: float
 
     @property
     def per_core(self) -> float:
@@ -104,7 +108,9 @@ def carry(job: Job, data: Path, hits: int, idle: float, folder: Path, cores: Cor
         _await_done(running, port, hits)
         seconds = max(time.monotonic() - began, POLL_SECONDS)
         cpu = max(cpu_seconds(running.process.pid) - idle, 0.0)
-        found = Carried(job.what, hits, cpu / hits * 1e6, hits / seconds, _peak_mb(running.process.pid))
+        pid = running.process.pid
+        memory = _memory_mb(pid, "VmHWM"), _memory_mb(pid, "RssFile")
+        found = Carried(job.what, hits, cpu / hits * 1e6, hits / seconds, *memory)
     print(f"{job.what}: {found.cpu_us:.1f} us CPU an event, {found.peak_mb:.0f} MB", flush=True)
     return found
 
@@ -130,7 +136,7 @@ def _await_done(running: Running, port: int, events: int) -> None:
         done = re.findall(rf"^{DONE}(?:\{{[^}}]*\}})? (\S+)$", scrape(port), re.MULTILINE)
         if done and sum(map(float, done)) >= events:
             return
-        time.sleep(POLL_SECONDS)
+        time.sleep(LOOK_SECONDS)
     raise ServerFailed(f"it did not take {events:,} events on: {last_words(running.words)}")
 
 
@@ -146,7 +152,7 @@ def scrape(port: int) -> str:
         connection.close()
 
 
-def _peak_mb(pid: int) -> float:
-    """The most memory that a process ever had, in MB (2^20 bytes)."""
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+def _memory_mb(pid: int, name: str) -> float:
+    """A figure of /proc/<pid>/status in MB (2^20 bytes): VmHWM is the most memory that a process ever had."""
+    found = re.search(rf"{name}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
     return int(found[1]) / 1024 if found else float("nan")

@@ -282,6 +282,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("bench: wrk is not installed (Debian: apt-get install wrk)", file=sys.stderr)
         return 1
     cores = Cores.of_this_machine()
+    chosen.ledgers = chosen.ledgers.absolute()  # a server that is started there goes to a folder of its own
     both = [ManyAccounts(chosen.few, chosen.ledgers), ManyAccounts(chosen.many, chosen.ledgers)]
     servers = [Pixelgate(one, "process", f"{one.count:,} keys") for one in both]
     for server in servers:

@@ -19,7 +19,8 @@ function init(args)
     assert(count > 0, "no request heads in " .. args[1])
     local delay_ms = tonumber(args[2])
     if delay_ms > 0 then
-        delay = function() return delay_ms end
+        -- Spread: connections that all wait as long soon fire together, and the last of each volley waits for the others.
+        delay = function() return math.random(0, 2 * delay_ms) end
     end
 end
 

@@ -5,26 +5,16 @@ import secrets
 import pytest
 
 from consumers.warehouse.clickhouse import ClickHouseWarehouse
-from consumers.warehouse.protocol import Ruling, Settled
+from consumers.warehouse.protocol import Ruling, Settled, Tombstone
 from tests.consumers.events import ACCEPT, DROP, SECOND, T0, event, part
+from tests.consumers.parts import hurry
 from tests.eventually import eventually
-
-SOON = (
-    "old_parts_lifetime = 1, cleanup_delay_period = 1, "
-    "cleanup_delay_period_random_add = 0, max_cleanup_delay_period = 1"
-)
-"""The table's own are a minute each."""
 
 
 @pytest.fixture
 def warehouse(clickhouse_url):
     warehouse = ClickHouseWarehouse.open(clickhouse_url)
-    for statement in (
-        f"ALTER TABLE unverified MODIFY SETTING {SOON}",
-        "DETACH TABLE unverified",
-        "ATTACH TABLE unverified",
-    ):
-        warehouse._client.ask(statement)  # its cleaner is under way with the old settings otherwise
+    hurry(warehouse, "events", "unverified")
     yield warehouse
     warehouse.close()
 
@@ -56,7 +46,7 @@ def keep_two(warehouse, marker):
 
 def await_old_parts_gone(warehouse):
     """Until no file of a replaced part is left."""
-    replaced = "database = currentDatabase() AND table = 'unverified' AND NOT active"
+    replaced = "database = currentDatabase() AND table IN ('events', 'unverified') AND NOT active"
     eventually(lambda: warehouse._client.ask(f"SELECT count() FROM system.parts WHERE {replaced}") == 0, 90)
 
 
@@ -78,3 +68,16 @@ def test_a_delete_that_only_marks_rows_would_leave_their_bytes(clickhouse_engine
     await_old_parts_gone(warehouse)
     assert warehouse.unverified(T0 + SECOND) == 1
     assert holding(clickhouse_engine, marker)
+
+
+def test_the_bytes_of_a_purged_account_are_in_no_file(clickhouse_engine, warehouse, marker):
+    """I12: `purge` says so only once no replaced part is left."""
+    mine = [event(1, params={"m": marker}), event(2, params={"m": marker}, verified=False, account="")]
+    warehouse.append([part([*mine, event(3, params={"m": marker[::-1]}, account="else", write_key="other")])], [])
+    assert holding(clickhouse_engine, marker)
+    assert not warehouse.purge([Tombstone("shop", ("key",))])  # its rows are gone, their parts are not yet
+    eventually(lambda: warehouse.purge([Tombstone("shop", ("key",))]), 90)
+    assert holding(clickhouse_engine, marker) == []
+    assert warehouse.append([part([event(4, params={"m": marker})])], []).purged == 1
+    assert holding(clickhouse_engine, marker) == []
+    assert holding(clickhouse_engine, marker[::-1])

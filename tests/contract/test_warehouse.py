@@ -1,5 +1,7 @@
 """What every Warehouse promises; each form is a parameter of the fixture."""
 
+import secrets
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -9,9 +11,21 @@ from consumers.moments import ALWAYS, month_before
 from consumers.source import Missing, Part
 from consumers.warehouse.clickhouse import ClickHouseWarehouse
 from consumers.warehouse.duckdb import DuckDBWarehouse
-from consumers.warehouse.protocol import Audience, Period, Ruling, Settled, Stored, Unsettled, View
+from consumers.warehouse.protocol import (
+    Audience,
+    Period,
+    Remains,
+    Ruling,
+    Settled,
+    Stored,
+    Tombstone,
+    Unsettled,
+    View,
+)
 from gating.status import Access
 from tests.consumers.events import ACCEPT, DAY, DROP, HIDE, JOURNAL, SECOND, T0, event, part
+from tests.consumers.parts import hurry
+from tests.eventually import eventually
 
 OPERATOR = View("shop", Audience.OPERATOR, Access.FULL, revealed_version=1, keys=("key",))
 ACCOUNT = View("shop", Audience.ACCOUNT, Access.FULL, revealed_version=1, keys=("key",))
@@ -330,3 +344,106 @@ def test_a_clients_retry_that_was_sent_again_is_counted_once(warehouse):
     assert warehouse.append([], [], [event(2, client_id="c")]) == Stored(duplicates=1)
     assert put(warehouse, event(2, client_id="c"), event(3)) == Stored(events=1)
     assert warehouse.sums()["journals"][JOURNAL] == {"events": 2, "duplicate": 1}
+
+
+SHOP = Tombstone("shop", ("key", "old"))
+
+
+def purged(warehouse, *stones):
+    """Ask until its bytes are gone too."""
+    if isinstance(warehouse, ClickHouseWarehouse):
+        hurry(warehouse, "events", "unverified")
+    eventually(lambda: warehouse.purge(stones), 60)
+
+
+def test_a_purged_account_is_gone_and_every_other_one_stays(warehouse):
+    """I12: visible, hidden, unverified, and what a worker kept that did not know the account yet."""
+    mine = [event(1), event(2, verdict=HIDE, version=9), event(3, verified=False), event(4, verified=False, account="")]
+    others = [event(5, account="else", write_key="other"), event(6, account="", write_key="other", verified=False)]
+    put(warehouse, *mine, *others)
+    assert warehouse.remains([SHOP]) == {"shop": Remains(events=2, unverified=2)}
+    purged(warehouse, SHOP)
+    assert warehouse.remains([SHOP]) == {"shop": Remains()}
+    assert warehouse.sums()["journals"][JOURNAL] == {"events": 1, "unverified": 1, "purged": 4}
+    other = View("else", Audience.OPERATOR, Access.FULL, 1, ("other",))
+    assert (shown(warehouse, other), counts(warehouse, other).unverified) == ([others[0]], 1)
+    assert shown(warehouse) == []
+
+
+def test_a_purged_accounts_late_events_are_counted_and_refused(form, warehouse):
+    """I8: by whatever way and however late they come; under a key of its own where nobody knew whose it is."""
+    put(warehouse, event(1))
+    purged(warehouse, SHOP)
+    late = [event(2), event(3, verified=False, account="", write_key="old"), event(4, account="else", client_id="c")]
+    assert put(warehouse, *late) == Stored(events=1, purged=2)
+    again = [event(1), event(2), event(5), event(6, account="else")]
+    assert warehouse.append([], [], again) == Stored(events=1, purged=1)
+    warehouse.close()
+    warehouse = form.open()
+    assert warehouse.append([Part(JOURNAL, 7, [event(7).encode()], [7])], []) == Stored(purged=1)
+    assert warehouse.sums()["journals"][JOURNAL] == {"events": 2, "purged": 5}
+    assert warehouse.unverified(T0 + DAY) == 0
+    warehouse.close()
+
+
+def test_a_key_that_another_account_took_over_collects_for_that_one(warehouse):
+    """RULEBOOKS, clickport 15: the old id stays a tombstone, its keys need not."""
+    purged(warehouse, SHOP)
+    assert put(warehouse, event(1, account="new"), event(2, account="new", verified=False)) == Stored(1, 1)
+
+
+def test_a_purge_twice_counts_once_and_more_accounts_may_join_it(warehouse):
+    put(warehouse, event(1), event(2, account="b", write_key="kb"), event(3, account="c", write_key="kc"))
+    purged(warehouse, SHOP)
+    purged(warehouse, SHOP, Tombstone("b", ("kb",)))
+    purged(warehouse, SHOP, Tombstone("nobody", ()))
+    assert warehouse.sums()["journals"][JOURNAL] == {"events": 1, "purged": 2}
+
+
+def test_what_was_settled_for_a_purged_account_is_not_announced_any_more(form, warehouse):
+    warehouse.close()
+    warehouse = form.open(announces=True)
+    put(warehouse, event(1, verified=False), event(2, verified=False, write_key="kb"))
+    warehouse.settle([Ruling("key", 0, "shop", ACCEPT, 3), Ruling("kb", 0, "b", ACCEPT, 3)], T0 + DAY, 10)
+    purged(warehouse, SHOP)
+    assert [e.account for e in warehouse.unannounced(10)] == ["b"]
+    warehouse.close()
+
+
+def test_dead_letters_of_a_purged_account_are_counted_once(warehouse):
+    put(warehouse, event(1))
+    purged(warehouse, SHOP)
+    for _ in range(2):
+        warehouse.write_off([f"{JOURNAL}-1", f"{JOURNAL}-8", f"{JOURNAL}-9", f"{JOURNAL}-9"])
+    warehouse.write_off([])
+    assert warehouse.sums()["journals"][JOURNAL] == {"purged": 3}
+
+
+ACCOUNTS = st.sampled_from(["a", "b", "c", ""])
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=5)
+@given(st.lists(st.tuples(ACCOUNTS, st.booleans(), st.booleans()), max_size=12), st.sets(ACCOUNTS.filter(bool)))
+def test_any_purge_leaves_exactly_the_other_accounts(warehouse, kept, leaving):
+    """I12, I10: whatever is there, whoever goes; journals add up."""
+    mark = secrets.token_hex(4)  # one warehouse for all examples: accounts and journals of their own
+    journal = mark * 4
+    events = []
+    for sequence, (account, verified, hidden) in enumerate(kept, 1):
+        owner = account or "a"
+        known = account if verified or account else ""
+        events.append(
+            event(
+                sequence, journal, account=f"{known or owner}-{mark}" if verified or known else "",
+                write_key=f"k-{owner}-{mark}", verified=verified, verdict=HIDE if hidden else ACCEPT,
+            )
+        )  # fmt: skip
+    put(warehouse, *events, journal=journal)
+    gone = {f"{account}-{mark}" for account in leaving}
+    stones = [Tombstone(account, (f"k-{account}",)) for account in sorted(gone)]
+    purged(warehouse, *stones)
+    stay = [e for e in events if e.account not in gone and not (e.account == "" and e.write_key[2:] in gone)]
+    sums = warehouse.sums()["journals"].get(journal, {})
+    assert sums.get("events", 0) == sum(e.verified for e in stay)
+    assert sums.get("unverified", 0) == sum(not e.verified for e in stay)
+    assert sums.get("purged", 0) == len(events) - len(stay)

@@ -23,12 +23,15 @@ PACKAGES_THAT_COST = ("duckdb", "fastapi", "pydantic", "rich", "sqlalchemy", "st
 
 
 def every_command() -> list[tuple[str, ...]]:
-    """The words of each command, such as ("account", "do")."""
-    found: list[tuple[str, ...]] = []
-    for name, one in get_command(app).commands.items():  # type: ignore[attr-defined]
-        below = getattr(one, "commands", None)
-        found += [(name, sub) for sub in below] if below else [(name,)]
-    return found
+    """The words of each command, such as ("account", "person", "add")."""
+    return commands_below(get_command(app), ())
+
+
+def commands_below(one: object, words: tuple[str, ...]) -> list[tuple[str, ...]]:
+    below = getattr(one, "commands", None)
+    if not below:
+        return [words]
+    return [found for name, sub in below.items() for found in commands_below(sub, (*words, name))]
 
 
 @pytest.mark.parametrize("words", every_command(), ids=" ".join)

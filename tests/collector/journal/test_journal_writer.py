@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.errors import GroupTooLarge, JournalClosed, JournalFailed, JournalFull
-from collector.journal import Journal, check, journals, segment_name
+from collector.journal import Durability, Journal, JournalReader, check, encode_record, journals, segment_name
 from collector.journal.format import FRAME_HEADER, STAMP
 from tests.collector.journal.kit import SEGMENT_BYTES, append, drain, hit, write_journal
 
@@ -197,3 +197,21 @@ def test_a_journal_that_cannot_be_made_leaves_nothing_behind(directory):
     assert list(directory.iterdir()) == []
     with pytest.raises(JournalFailed, match=os.strerror(errno.ENOENT)):
         Journal.create(directory / "absent")
+
+
+@pytest.mark.parametrize("durability", list(Durability))
+def test_a_segment_that_ages_is_left_without_traffic_and_nothing_of_it_is_lost(tmp_path, durability):
+    """I12: a spool of minutes on a quiet host too; never while a sync is owed, which would close its file under it."""
+    journal = Journal.create(tmp_path, durability)
+    assert not journal.roll(0)  # it holds nothing yet
+    first = journal.append(1, [encode_record(hit(1))], 1)
+    assert not journal.roll(3600)
+    assert journal.roll(0) is (durability is Durability.PROCESS)
+    journal.sync()
+    assert journal.roll(0) is (durability is Durability.DISK)
+    assert not journal.roll(0)
+    second = journal.append(2, [encode_record(hit(2))], 1)
+    journal.close()
+    reader = JournalReader(tmp_path / journal.id, tmp_path / "quarantine")
+    assert (first, second, reader.read().next_sequence) == (1, 2, 3)
+    reader.close()

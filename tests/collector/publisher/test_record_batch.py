@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.publisher.partitions import murmur2, partition_of, partitions_of
-from collector.publisher.record_batch import NO_TIMESTAMP, Compression, RecordBatch, encode_headers, varint
+from collector.publisher.record import encode_headers, varint
+from collector.publisher.record_batch import NO_TIMESTAMP, Compression, RecordBatch
 
 MESSAGES = st.lists(
     st.tuples(

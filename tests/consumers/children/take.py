@@ -33,7 +33,7 @@ def arm(point: str, number: int) -> None:
 
     def dying(self, *arguments, **named):
         nonlocal passed
-        if name != "_run" or arguments[0] == "set_stream":
+        if name != "_run" or arguments[0] == "set_streams":
             passed += 1
         result = None if before and passed == number else original(self, *arguments, **named)
         if passed == number:

@@ -139,7 +139,10 @@ class WalkOnPostgres(Walk):
     @contextlib.contextmanager
     def place(self):
         with psycopg.connect(self.url, autocommit=True) as connection:
-            connection.execute("TRUNCATE accounts, keys, history, details, gate, outbox, relayed, rulebooks")
+            connection.execute(
+                "TRUNCATE accounts, keys, history, details, gate, outbox, relayed, rulebooks, purges, receipts, "
+                "billing_records"
+            )
             connection.execute("UPDATE meta SET head = 0, chain = %s", [bytes(32)])
         yield self.url
 

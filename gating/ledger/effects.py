@@ -1,0 +1,265 @@
+"""Effects as the ledger holds them: what is owed and may be tried now, tries, dead letters, tasks, ended sessions.
+
+Reached as `Ledger.effects`; used by gating/effects. Writes are notes in a turn of their own: no flip waits for one, and
+none moves the ledger's version. An outbox row and its try go in one transaction, so that a kill leaves both or neither.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import orjson
+from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
+
+from gating.errors import NotFound
+from gating.ledger import tables
+from gating.ledger.retry import tried_again
+from gating.ledger.rows import CHANGE
+from gating.ledger.store import Store, Turn
+
+T = TypeVar("T")
+
+PAGE_ROWS: Final = 1_000
+ERROR_CHARACTERS_MAX: Final = 300
+
+_owed, _tries, _dead, _tasks = tables.outbox.c, tables.effect_tries.c, tables.effect_dead.c, tables.effect_tasks.c
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """One effect that is owed. id: the outbox's, never given twice. tries, first_at_us: failures so far, the first."""
+
+    id: int
+    account: str
+    at_us: int
+    kind: str
+    arguments: dict[str, Any]
+    tries: int = 0
+    first_at_us: int | None = None
+    next_at_us: int | None = None
+    last_error: str | None = None
+
+    @property
+    def version(self) -> int:
+        """The change that owes it."""
+        return self.id // tables.OWED_MAX
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """The change that owes an effect: what a notice tells of it."""
+
+    command: str
+    from_status: str | None
+    to_status: str
+    on_behalf: str | None
+
+
+class EffectRows:
+    """One ledger's effects. Any method may raise Unreachable."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    # ---- reading ----------------------------------------------------------------------------------------------------
+
+    def ready(self, kinds: Collection[str], now_us: int, *, without: Collection[str] = (), limit: int) -> list[Owed]:
+        """The oldest effect of each account that may be tried now, oldest first.
+
+        An account whose older effect failed and waits for its next try has none: order is kept. One that waits for its
+        own moment (`defer`: no tries) holds nothing up. without: accounts to leave out.
+        """
+        failed = tables.outbox.alias("failed")
+        failed_tries = tables.effect_tries.alias("failed_tries")
+        holds_up = (
+            select(failed.c.id)
+            .join(failed_tries, failed_tries.c.id == failed.c.id)
+            .where(failed.c.account == _owed.account, failed.c.id < _owed.id, failed_tries.c.tries > 0)
+            .where(failed.c.kind.in_(list(kinds)))
+        )
+        first = (
+            select(func.min(_owed.id))
+            .select_from(tables.outbox.outerjoin(tables.effect_tries, _tries.id == _owed.id))
+            .where(_owed.kind.in_(list(kinds)), _owed.account.not_in(list(without)))
+            .where(or_(_tries.id.is_(None), _tries.next_at_us <= now_us))
+            .where(~holds_up.exists())
+            .group_by(_owed.account)
+            .order_by(func.min(_owed.id))
+            .limit(limit)
+        )
+        with self._store.reading() as connection:
+            ids = list(connection.execute(first).scalars())
+            return self._owed(connection, _owed.id.in_(ids), limit) if ids else []
+
+    def owed(self, limit: int = PAGE_ROWS) -> list[Owed]:
+        """Every effect that is owed, oldest first."""
+        with self._store.reading() as connection:
+            return self._owed(connection, _owed.kind != CHANGE, limit)
+
+    def dead(self, limit: int = PAGE_ROWS) -> list[Owed]:
+        """Dead letters, oldest first."""
+        with self._store.reading() as connection:
+            rows = connection.execute(select(tables.effect_dead).order_by(_dead.id).limit(limit)).all()
+        return [
+            Owed(r.id, r.account, r.at_us, r.kind, orjson.loads(r.payload), r.tries, last_error=r.last_error)
+            for r in rows
+        ]
+
+    def tasks(self, limit: int = PAGE_ROWS) -> list[dict[str, Any]]:
+        """What people still have to do, the soonest first."""
+        wanted = select(tables.effect_tasks).where(_tasks.done_at_us.is_(None))
+        with self._store.reading() as connection:
+            rows = connection.execute(wanted.order_by(_tasks.due_at_us, _tasks.id).limit(limit)).all()
+        return [{"id": r.id, "account": r.account, "kind": r.kind, "due_at_us": r.due_at_us} for r in rows]
+
+    def sums(self) -> dict[str, tuple[int, int | None, int, int]]:
+        """By kind: how many are owed, the oldest one's moment, failures of those, dead letters."""
+        joined = tables.outbox.outerjoin(tables.effect_tries, _tries.id == _owed.id)
+        owed = (
+            select(_owed.kind, func.count().label("n"), func.min(_owed.at_us).label("oldest"),
+                   func.coalesce(func.sum(_tries.tries), 0).label("failures"))
+            .select_from(joined).where(_owed.kind != CHANGE).group_by(_owed.kind)
+        )  # fmt: skip
+        dead = select(_dead.kind, func.count().label("n")).group_by(_dead.kind)
+        with self._store.reading() as connection:
+            found: dict[str, tuple[int, int | None, int, int]] = {
+                r.kind: (int(r.n), int(r.oldest), int(r.failures), 0) for r in connection.execute(owed)
+            }
+            for row in connection.execute(dead):
+                n, oldest, failures, _ = found.get(row.kind, (0, None, 0, 0))
+                found[row.kind] = (n, oldest, failures, int(row.n))
+        return found
+
+    def cause(self, version: int) -> Cause:
+        """The change of that version. Raises NotFound."""
+        h = tables.history.c
+        wanted = select(h.command, h.from_status, h.to_status, h.on_behalf).where(h.version == version)
+        with self._store.reading() as connection:
+            row = connection.execute(wanted).first()
+        if row is None:
+            raise NotFound(f"the history has no version {version}")
+        return Cause(row.command, row.from_status, row.to_status, row.on_behalf)
+
+    def later_effects(self, account: str, version: int) -> set[str]:
+        """The names of all effects that changes of the account after `version` had."""
+        h = tables.history.c
+        wanted = select(h.effects).where(h.account == account, h.version > version)
+        with self._store.reading() as connection:
+            return {name for text in connection.execute(wanted).scalars() for name in orjson.loads(text)}
+
+    def sessions_ended_at_us(self, account: str) -> int | None:
+        """Sessions that began before it count no longer; None where none were ended."""
+        s = tables.sessions_ended.c
+        with self._store.reading() as connection:
+            found: int | None = connection.execute(select(s.sessions_ended_at_us).where(s.account == account)).scalar()
+        return found
+
+    # ---- writing ----------------------------------------------------------------------------------------------------
+
+    def done(self, effect_id: int) -> None:
+        """Forget an effect that was carried out or no longer applies. Harmless twice."""
+        self._note(lambda connection: _forget(connection, effect_id))
+
+    def defer(self, effect_id: int, until_us: int) -> None:
+        """Have an effect wait for its own moment."""
+        self._note(lambda connection: _set_try(connection, effect_id, 0, until_us, until_us, None))
+
+    def failed(self, effect: Owed, now_us: int, next_at_us: int, error: str) -> None:
+        """Note a try that failed. error: without secrets, cut to ERROR_CHARACTERS_MAX."""
+        first_us = effect.first_at_us if effect.tries and effect.first_at_us is not None else now_us
+        text = error[:ERROR_CHARACTERS_MAX]
+        self._note(lambda c: _set_try(c, effect.id, effect.tries + 1, first_us, next_at_us, text))
+
+    def bury(self, effect: Owed, now_us: int, error: str) -> None:
+        """Move an effect to the dead letters after one more failed try."""
+
+        def move(connection: Connection) -> None:
+            row = connection.execute(select(tables.outbox).where(_owed.id == effect.id)).first()
+            if row is None:
+                return
+            values = {"id": row.id, "account": row.account, "at_us": row.at_us, "kind": row.kind}
+            connection.execute(insert(tables.effect_dead).values(
+                **values, payload=row.payload, tries=effect.tries + 1, last_error=error[:ERROR_CHARACTERS_MAX],
+                died_at_us=now_us,
+            ))  # fmt: skip
+            _forget(connection, effect.id)
+
+        self._note(move)
+
+    def revive(self, effect_id: int) -> None:
+        """Owe a dead letter again, under its old id. Raises NotFound."""
+
+        def move(connection: Connection) -> None:
+            row = connection.execute(select(tables.effect_dead).where(_dead.id == effect_id)).first()
+            if row is None:
+                raise NotFound(f"there is no dead letter {effect_id}; `pixelgate effects dead` shows those there are")
+            connection.execute(insert(tables.outbox).values(
+                id=row.id, account=row.account, at_us=row.at_us, kind=row.kind, payload=row.payload
+            ))  # fmt: skip
+            connection.execute(delete(tables.effect_dead).where(_dead.id == effect_id))
+
+        self._note(move)
+
+    def add_task(self, effect: Owed, due_at_us: int) -> None:
+        """Note what a person has to do. Harmless twice."""
+
+        def add(connection: Connection) -> None:
+            if connection.execute(select(_tasks.id).where(_tasks.id == effect.id)).first() is None:
+                connection.execute(insert(tables.effect_tasks).values(
+                    id=effect.id, account=effect.account, at_us=effect.at_us, kind=effect.kind,
+                    payload=orjson.dumps(effect.arguments), due_at_us=due_at_us,
+                ))  # fmt: skip
+
+        self._note(add)
+
+    def task_done(self, task_id: int, now_us: int, who: str) -> None:
+        """Note that a person did it. Raises NotFound for one that is unknown or done already."""
+        going = update(tables.effect_tasks).where(and_(_tasks.id == task_id, _tasks.done_at_us.is_(None)))
+        moved = self._note(lambda c: int(c.execute(going.values(done_at_us=now_us, done_by=who)).rowcount))
+        if not moved:
+            raise NotFound(f"nothing is due under {task_id}; `pixelgate effects due` shows what is")
+
+    def end_sessions(self, account: str, at_us: int) -> None:
+        """Have sessions of the account's people that began before `at_us` count no longer; never moved back."""
+        s = tables.sessions_ended.c
+
+        def end(connection: Connection) -> None:
+            known = connection.execute(select(s.sessions_ended_at_us).where(s.account == account)).scalar()
+            if known is None:
+                connection.execute(insert(tables.sessions_ended).values(account=account, sessions_ended_at_us=at_us))
+            elif known < at_us:
+                moved = update(tables.sessions_ended).where(s.account == account)
+                connection.execute(moved.values(sessions_ended_at_us=at_us))
+
+        self._note(end)
+
+    def _owed(self, connection: Connection, which: Any, limit: int) -> list[Owed]:
+        t = (_tries.tries, _tries.first_at_us, _tries.next_at_us, _tries.last_error)
+        joined = tables.outbox.outerjoin(tables.effect_tries, _tries.id == _owed.id)
+        wanted = select(tables.outbox, *t).select_from(joined).where(which).order_by(_owed.id).limit(limit)
+        return [
+            Owed(r.id, r.account, r.at_us, r.kind, orjson.loads(r.payload), r.tries or 0, r.first_at_us, r.next_at_us,
+                 r.last_error)
+            for r in connection.execute(wanted)
+        ]  # fmt: skip
+
+    def _note(self, work: Callable[[Connection], T]) -> T:
+        def attempt() -> T:
+            with self._store.writing(Turn.NOTE) as connection:
+                return work(connection)
+
+        return tried_again(attempt)
+
+
+def _forget(connection: Connection, effect_id: int) -> None:
+    connection.execute(delete(tables.outbox).where(_owed.id == effect_id))
+    connection.execute(delete(tables.effect_tries).where(_tries.id == effect_id))
+
+
+def _set_try(
+    connection: Connection, effect_id: int, tries: int, first_us: int, next_us: int, error: str | None
+) -> None:
+    values = {"tries": tries, "first_at_us": first_us, "next_at_us": next_us, "last_error": error}
+    moved = connection.execute(update(tables.effect_tries).where(_tries.id == effect_id).values(**values))
+    if not moved.rowcount:
+        connection.execute(insert(tables.effect_tries).values(id=effect_id, **values))

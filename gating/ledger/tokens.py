@@ -1,0 +1,77 @@
+"""Bearer tokens as the ledger keeps them. Called by Ledger, inside its transactions; a secret never comes here."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+from sqlalchemy import Connection, Row, func, insert, select, update
+
+from gating.errors import NotFound, Refused
+from gating.ledger.tables import accounts, tokens
+from gating.status import Role
+
+TOKENS_MAX: Final = 10_000
+"""Tokens of one ledger, revoked ones too: a list of them is read whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRow:
+    """A token without its secret. account: the one it acts for; None for all. person: an id, never a name."""
+
+    id: str
+    role: Role
+    account: str | None
+    person: str | None
+    permissions: tuple[str, ...]
+    created_at_us: int
+    expires_at_us: int | None
+    revoked_at_us: int | None = None
+
+    @classmethod
+    def of(cls, row: Row[Any]) -> Self:
+        """From a row of the table."""
+        return cls(
+            row.id, Role(row.role), row.account, row.person, tuple(json.loads(row.permissions)), row.created_at_us,
+            row.expires_at_us, row.revoked_at_us,
+        )  # fmt: skip
+
+    def holds(self, now_us: int) -> bool:
+        """Whether it lets anybody in at that time."""
+        return self.revoked_at_us is None and (self.expires_at_us is None or now_us < self.expires_at_us)
+
+
+def add_token(connection: Connection, token: TokenRow, digest: bytes) -> None:
+    """Keep a new token. Raises NotFound for an unknown account, Refused beyond TOKENS_MAX."""
+    if token.account is not None:
+        demand_account(connection, token.account)
+    if connection.execute(select(func.count()).select_from(tokens)).scalar_one() >= TOKENS_MAX:
+        raise Refused(f"this ledger has {TOKENS_MAX} tokens, the most it keeps")
+    connection.execute(
+        insert(tokens).values(
+            id=token.id, digest=digest, role=token.role.value, account=token.account, person=token.person,
+            permissions=json.dumps(token.permissions), created_at_us=token.created_at_us,
+            expires_at_us=token.expires_at_us,
+        )
+    )  # fmt: skip
+
+
+def revoke_token(connection: Connection, token: str, at_us: int) -> TokenRow:
+    """End it; one that was revoked before keeps its time. Raises NotFound."""
+    mine = tokens.c.id == token
+    connection.execute(update(tokens).where(mine, tokens.c.revoked_at_us.is_(None)).values(revoked_at_us=at_us))
+    row = connection.execute(select(tokens).where(mine)).first()
+    if row is None:
+        raise NotFound(f"there is no token {token[:80]!r}; `pixelgate token list` shows those there are")
+    return TokenRow.of(row)
+
+
+def listed(rows: Sequence[Row[Any]]) -> list[TokenRow]:
+    """Rows of the table as values."""
+    return [TokenRow.of(row) for row in rows]
+
+
+def demand_account(connection: Connection, account: str) -> None:
+    """Raises NotFound for an account that there is not."""
+    if connection.execute(select(accounts.c.id).where(accounts.c.id == account)).first() is None:
+        raise NotFound(f"there is no account {account[:80]!r}; `pixelgate account list` shows those there are")

@@ -1,0 +1,192 @@
+"""A life: stages read from TOML, played one after the other, each told as a row of a table.
+
+A stage moves the clock, carries commands out, has others refused, fires hits, and says where the account must stand
+then and what its reports must show.
+"""
+
+import contextlib
+import http.client
+import json
+import shlex
+import signal
+import socket
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from click.testing import Result
+from typer.testing import CliRunner
+
+from deploy.cli import app
+from gating.datadir import DataDirectory
+from tests.eventually import eventually
+from tests.faults.roles import must_be_pixel
+from tests.lives.wall_clock import WallClock
+from tests.processes import Process, accepts, answers, free_port
+
+RUNNER = CliRunner()
+SETTLED_SECONDS = "60"
+FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One day of a life. `do`, `refused`: what follows `account do ACCOUNT`. hits: fired once all of that is done.
+
+    visible, hidden: what an operator's report counts then; None in `access` = NONE is refused to the account itself.
+    """
+
+    day: float
+    promise: str
+    says: str
+    status: str
+    verdict: str
+    access: str
+    visible: int
+    hidden: int = 0
+    hits: int = 1
+    do: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Life:
+    """All stages of one account under one rulebook."""
+
+    rulebook: str
+    title: str
+    create: str
+    stages: tuple[Stage, ...]
+
+    @classmethod
+    def read(cls, path: Path) -> "Life":
+        """Raises TypeError for a stage that says what none can."""
+        fields = tomllib.loads(path.read_text())
+        stages = tuple(
+            Stage(**{k: tuple(v) if isinstance(v, list) else v for k, v in one.items()}) for one in fields.pop("stage")
+        )
+        return cls(rulebook=path.stem, stages=stages, title=fields["title"], create=fields.get("create", ""))
+
+
+@dataclass
+class Told:
+    """What a stage came to, in the words of the command line."""
+
+    stage: Stage
+    done: list[str] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)
+    standing: dict[str, Any] = field(default_factory=dict)
+    events: dict[str, int] = field(default_factory=dict)
+    own: dict[str, int] | None = None
+
+
+class Stand:
+    """One data directory with its three roles, under a wall clock that the test moves."""
+
+    ACCOUNT = "acme"
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.directory = DataDirectory.open(folder / "data")
+        self.clock = WallClock(folder)
+        self.port = free_port()
+        self._worker: Process | None = None
+        self._of_time: dict[str, Process] = {}
+
+    def __enter__(self) -> "Stand":
+        try:
+            self.at(0)
+            worker = self._worker = self._start("collector", host="127.0.0.1", port=self.port)
+            eventually(lambda: worker.must_live() and accepts(self.port), 30)
+            eventually(self._leased, 30)
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop what runs."""
+        for process in (*self._of_time.values(), self._worker):
+            if process is not None:
+                process.kill()
+
+    def at(self, day: float) -> None:
+        """Move the clock, and start the gating service and the consumer anew: no jump moves the time they go by.
+
+        The collector stays: it has its time from the gating service.
+        """
+        for process in self._of_time.values():
+            process.signal(signal.SIGTERM)
+        for process in self._of_time.values():
+            assert process.popen.wait(30) == 0, process.log
+        self.clock.move(day)
+        self._of_time = {"gating": self._start("gating", admin_port=0), "consumer": self._start("consumers")}
+        for name, process in self._of_time.items():
+            door = self.directory.root / f"{name}.sock"
+            eventually(lambda process=process, door=door: process.must_live() and answers(door), 30)
+        if self._worker is not None:
+            eventually(self._leased, 30)
+
+    def _leased(self) -> bool:
+        """Whether the worker verifies hits, by the new service's word."""
+        client = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        with contextlib.closing(client):
+            client.request("GET", "/health/ready")
+            return bool(json.loads(client.getresponse().read())["ready"])
+
+    def cli(self, *arguments: str, codes: tuple[int, ...] = (0,)) -> Result:
+        """A command that ends with one of these exit codes. In this process, since starting an interpreter for each of
+        a year's commands would take most of the time; what the time is, the roles know."""
+        done = RUNNER.invoke(app, ["--data", str(self.directory.root), *arguments])
+        assert done.exit_code in codes, (arguments, done.exit_code, done.stdout, done.stderr, done.exception)
+        return done
+
+    def json(self, *arguments: str) -> Any:
+        return json.loads(self.cli(*arguments, "--json").stdout)
+
+    def fire(self, key: str, hits: int) -> None:
+        """So many answered hits."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as client:
+            for number in range(hits):
+                client.sendall(f"GET /p/{key}.gif?e=visit&v=v{number} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+                must_be_pixel(client)
+
+    def _start(self, module: str, **settings: object) -> Process:
+        return Process(
+            ["-m", module], self.directory.root, self._folder / f"{module}.log",
+            variables=self.clock.environment(), **settings,
+        )  # fmt: skip
+
+
+def play(life: Life, folder: Path) -> Iterator[Told]:
+    """Play the stages; each is told once it is over."""
+    with Stand(folder) as stand:
+        made = stand.json(
+            "account", "create", "--id", Stand.ACCOUNT, "--rulebook", life.rulebook, *shlex.split(life.create)
+        )
+        for stage in life.stages:
+            yield _played(stand, stage, made["write_key"])
+
+
+def _played(stand: Stand, stage: Stage, key: str) -> Told:
+    told = Told(stage)
+    stand.at(stage.day)
+    for words in stage.refused:
+        refused = stand.cli("account", "do", Stand.ACCOUNT, *shlex.split(words), codes=(1,))
+        told.refusals.append(refused.stderr.strip())
+    for words in stage.do:
+        done = stand.json("account", "do", Stand.ACCOUNT, *shlex.split(words))
+        assert done["enforced"], done
+        told.done.append(words)
+    stand.fire(key, stage.hits)
+    told.standing = stand.json("account", "show", Stand.ACCOUNT)
+    report = ("report", Stand.ACCOUNT, "--settled", SETTLED_SECONDS)
+    told.events = stand.json(*report, "--as", "operator")["events"]
+    own = stand.cli(*report, "--as", "account", "--json", codes=(0, 1))
+    told.own = json.loads(own.stdout)["events"] if own.exit_code == 0 else None
+    return told

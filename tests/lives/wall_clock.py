@@ -1,0 +1,33 @@
+"""The wall clock of processes that a test starts, by Debian's libfaketime; CLOCK_BOOTTIME and the monotonic one stay.
+
+Leases run by the latter: were they moved, each jump would take every lease away.
+"""
+
+from pathlib import Path
+
+DAY_SECONDS = 86_400
+LIBRARIES = tuple(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+
+
+class WallClock:
+    """So many days ahead of the real one; whoever reads it after `move` reads it moved."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "clock"
+        self.move(0)
+
+    def move(self, days: float) -> None:
+        """Stand `days` ahead of the real clock from now on."""
+        beside = self._file.with_suffix(".new")
+        beside.write_text(f"+{round(days * DAY_SECONDS)}\n")
+        beside.rename(self._file)
+
+    def environment(self) -> dict[str, str]:
+        """What a process needs; it must not call time.sleep, which the library breaks where it leaves the monotonic
+        clock alone."""
+        return {
+            "LD_PRELOAD": str(LIBRARIES[0]),
+            "FAKETIME_TIMESTAMP_FILE": str(self._file),
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
