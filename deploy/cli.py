@@ -8,7 +8,20 @@ from typing import Annotated
 
 import typer
 
-from deploy.commands import account, data, effects, history, inspect, journal, key, person, roles, rulebook, token
+from deploy.commands import (
+    account,
+    billing,
+    data,
+    effects,
+    history,
+    inspect,
+    journal,
+    key,
+    person,
+    roles,
+    rulebook,
+    token,
+)
 from deploy.session import DataOption, JsonOption, open_session
 
 app = typer.Typer(
@@ -46,6 +59,7 @@ def common(
 roles.register(app)
 account.register(app)
 key.register(app)
+billing.register(app)
 effects.register(app)
 data.register(app)
 history.register(app)

@@ -25,11 +25,11 @@ class LeadMetrics(Collector):
         return [workers, version]
 
 
-def make_admin(directory: DataDirectory, lead: Lead, *more: Collector) -> Starlette:
-    """The application of the admin port."""
+def make_admin(directory: DataDirectory, lead: Lead, *metrics: Collector) -> Starlette:
+    """The application of the admin port. metrics: what else is told at a scrape."""
     return operations(
         WorkerCounters(directory.counters),
         LeadMetrics(lead),
-        *more,
+        *metrics,
         about=lambda: {"version": lead.head, "workers": len(lead.workers())},
     )

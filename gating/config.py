@@ -48,3 +48,12 @@ class GatingSettings(LeadSettings):
     webhook_url: str | None = Field(None, description="where effects are posted, signed. Unset: a file under data")
     webhook_secret: str | None = Field(None, description="what effects are signed with: 24 bytes or more, or whsec_...")
     admin_port: int = Field(8081, ge=0, le=65535, description="admin port: /metrics and health; 0 for none")
+    stripe_secret: str | None = Field(
+        None, description="Stripe's signing secret of the webhook endpoint; several by comma while one is rolled"
+    )
+    paddle_secret: str | None = Field(
+        None, description="Paddle Billing's secret key of the notification destination; several by comma"
+    )
+    webhook_keep_days: int = Field(
+        30, ge=4, le=3650, description="days that a webhook's event is kept once nothing waits for it"
+    )

@@ -122,6 +122,28 @@ class Gateway:
         found: list[Document] = self._ask(f"{_path(account)}/keys")
         return found
 
+    def billing_events(
+        self, *, state: str | None = None, account: str | None = None, before: int | None = None
+    ) -> list[Document]:
+        """Stored webhook events, newest first; those of a state or account, below a sequence."""
+        given = (("state", state), ("account", account), ("before", before))
+        asked = {name: value for name, value in given if value is not None}
+        found: list[Document] = self._ask("/api/v1/billing/events" + (f"?{urlencode(asked)}" if asked else ""))
+        return found
+
+    def billing_event(self, event: str) -> Document:
+        """One event with what the provider sent."""
+        found: Document = self._ask(f"/api/v1/billing/events/{quote(event, safe='')}")
+        return found
+
+    def retry_event(self, event: str) -> Document:
+        """Have an event applied again that failed, was parked or ignored."""
+        return self._change(f"/api/v1/billing/events/{quote(event, safe='')}/retry", {})
+
+    def link_customer(self, account: str, *, provider: str, customer: str) -> Document:
+        """Say whose a provider's customer is."""
+        return self._change("/api/v1/billing/links", {"account": account, "provider": provider, "customer": customer})
+
     def add_person(self, account: str, *, role: str, email: str | None, permissions: list[str]) -> Document:
         """Somebody new in the account."""
         return self._change(f"{_path(account)}/people", {"role": role, "email": email, "permissions": permissions})

@@ -35,6 +35,9 @@ from gating.relay_metrics import RelayMetrics
 from gating.service import Service
 from gating.serving import Server, serve_until, stop_event, tcp_listener, unix_listener
 from gating.tasks import Tasks
+from gating.webhooks.desk import Desk
+from gating.webhooks.routes import add_billing
+from gating.webhooks.webhooks import Webhooks
 
 TERM_NS: Final = 10_000_000_000
 TERM_RENEW_SECONDS: Final = 2.0
@@ -48,9 +51,9 @@ _log = logging.getLogger("pixelgate.gating")
 class Led(Protocol):
     """A ledger with a service over it, whoever leads its workers."""
 
+    ledger: Ledger
     service: Service
     api: FastAPI
-    ledger: Ledger
 
     @property
     def lead(self) -> Lead: ...
@@ -92,6 +95,7 @@ class Leading:
             )
             self.service = opening.enter_context(contextlib.closing(Service(self.ledger, self.lead, clock)))
             self.api: FastAPI = make_api(self.service)
+            add_billing(self.api, Desk(self.ledger, self.service))
             add_routes(self.api, self.ledger, clock, self.service.in_turn)
             self._closing = opening.pop_all()
         return self
@@ -169,11 +173,14 @@ async def run(settings: GatingSettings) -> None:
 async def _serve(directory: DataDirectory, settings: GatingSettings, leading: Led) -> None:
     runner = _runner(directory, settings, leading)
     doors = [_door(leading.api, unix_listener(directory.gating_socket))]
+    billing = Webhooks(settings, leading.ledger, leading.service, leads=lambda: leading.leads)
     if settings.admin_port:
         listener = tcp_listener(settings.admin_host, settings.admin_port)
-        doors.append(_door(make_admin(directory, leading.lead, *_metrics(leading)), listener))
+        admin = make_admin(directory, leading.lead, *_metrics(leading), billing.counts)
+        admin.mount("/webhooks", billing.app)
+        doors.append(_door(admin, listener))
     stopped = stop_event()
-    tasks = Tasks((*leading.works(), _sweep(leading), runner.run()), stopped)
+    tasks = Tasks((*leading.works(), *billing.works(), _sweep(leading), runner.run()), stopped)
     try:
         await serve_until(stopped, doors)
     finally:

@@ -217,6 +217,10 @@ class Service:
             return 0  # no write transaction a second for nothing: it would hold flips up
         return int((await self._commit(change, Waiting(wait=False)))["changes"])
 
+    async def commit(self, change: Change) -> Document:
+        """Another room's change in one transaction, announced to the workers; waits for none of them."""
+        return await self._commit(change, Waiting(wait=False))
+
     # ---- questions --------------------------------------------------------------------------------------------------
 
     async def account(self, account: str) -> Document:

@@ -28,6 +28,8 @@ from gating.redis_client import open_redis
 from gating.relay import Relay
 from gating.service import Service
 from gating.shared_lead import SharedLead
+from gating.webhooks.desk import Desk
+from gating.webhooks.routes import add_billing
 
 HOLDER_BYTES: Final = 16
 
@@ -61,6 +63,7 @@ class Sharing:
             opening.callback(self.lead.close)
             self.service = opening.enter_context(contextlib.closing(Service(self.ledger, self.lead, clock)))
             self.api: FastAPI = make_api(self.service)
+            add_billing(self.api, Desk(self.ledger, self.service))
             add_routes(self.api, self.ledger, clock, self.service.in_turn)
             wakeups = await opening.enter_async_context(Wakeups(self._url))
             opening.push_async_callback(_ended, asyncio.create_task(self._wake(wakeups)))

@@ -10,6 +10,7 @@ history, projections  whether everything is still as it was recorded
 people, tokens        who belongs to an account; what people and programs sign in with
 lead                  who may grant leases
 relayed               how far changes were carried to places that keep no count
+events                what payment providers told: stored, waiting, settled, erased
 effects               what decisions owe: tries, dead letters, tasks for people
 rows, tables, schema  the values handed out, the tables, and how a database gets them (`migrations/`)
 place, retry, wake    which ledger a data directory has; a conflict met by trying again; what others committed

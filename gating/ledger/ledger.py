@@ -322,6 +322,18 @@ class Ledger:
 
         return self._note(record)
 
+    # ---- other tables -----------------------------------------------------------------------------------------------
+
+    def note(self, work: Callable[[Connection], T]) -> T:
+        """Write what is no change of an account, in one transaction that changes need not wait for on PostgreSQL; run
+        again where it had to give way, so `work` leaves nothing behind but what it returns."""
+        return self._note(work)
+
+    def look(self, ask: Callable[[Connection], T]) -> T:
+        """Read within one short snapshot."""
+        with self._store.reading() as connection:
+            return ask(connection)
+
     # ---- checks ---------------------------------------------------------------------------------------------------
 
     def chain(self) -> tuple[int, bytes]:

@@ -20,7 +20,7 @@ from sqlalchemy import (
     Text,
 )
 
-REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006")
+REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 """Every migration, oldest first; this release reads and writes the last one's schema."""
 
 BIG: Final = BigInteger().with_variant(Integer, "sqlite")
@@ -172,6 +172,51 @@ relayed = Table(
     metadata,
     Column("place", NAME, primary_key=True),
     Column("version", BIG, nullable=False),
+)
+
+# What payment providers told us, as they signed it (`events.py`). A row goes once its term is over, or with its
+# account: bodies hold personal data. `account` has no foreign key: a provider may name one that is not there.
+webhook_events = Table(
+    "webhook_events",
+    metadata,
+    Column("sequence", BIG, primary_key=True, autoincrement=False),  # in the order they were stored
+    Column("provider", NAME, nullable=False),
+    Column("event_id", NAME, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("created_at_us", BIG, nullable=False),  # by the provider's clock
+    Column("received_at_us", BIG, nullable=False),
+    Column("state", NAME, nullable=False),
+    Column("account", NAME),
+    Column("customer", NAME),
+    Column("why", Text),
+    Column("version", BIG),  # the account's change that came of it
+    Column("tries", Integer, nullable=False),
+    Column("body", LargeBinary, nullable=False),  # empty once erased
+    Index(None, "provider", "event_id", unique=True),
+    Index(None, "state", "sequence"),
+    Index(None, "account"),
+)
+
+# Whose a provider's customer is: given by an operator, or learned from an event that named both.
+webhook_customers = Table(
+    "webhook_customers",
+    metadata,
+    Column("provider", NAME, primary_key=True),
+    Column("customer", NAME, primary_key=True),
+    Column("account", NAME, ForeignKey("accounts.id"), nullable=False),
+    Column("at_us", BIG, nullable=False),
+    Index(None, "account"),
+)
+
+# What is known of each subscription, so that nothing old moves its account back (`webhooks/order.py`, as JSON).
+webhook_subscriptions = Table(
+    "webhook_subscriptions",
+    metadata,
+    Column("account", NAME, ForeignKey("accounts.id"), primary_key=True),
+    Column("provider", NAME, primary_key=True),
+    Column("subscription", NAME, primary_key=True),
+    Column("known", Text, nullable=False),
+    Column("moved_at_us", BIG, nullable=False),  # when billing last moved the account by it; 0: never
 )
 
 # How far the purge of a deleted account is, a row a store (`purges.py`); gone once its receipt is given.

@@ -67,6 +67,11 @@ class Transaction:
     # ---- reading --------------------------------------------------------------------------------------------------
 
     @property
+    def connection(self) -> Connection:
+        """For rows of other tables that must stand or fall with these changes."""
+        return self._connection
+
+    @property
     def head(self) -> int:
         """The newest version, this transaction's own changes included."""
         return self._head

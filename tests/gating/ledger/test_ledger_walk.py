@@ -141,7 +141,8 @@ class WalkOnPostgres(Walk):
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute(
                 "TRUNCATE accounts, keys, history, details, gate, outbox, relayed, rulebooks, purges, receipts, "
-                "billing_records, tokens, people, effect_dead, effect_tasks, sessions_ended"
+                "billing_records, tokens, people, effect_dead, effect_tasks, sessions_ended, webhook_events, "
+                "webhook_customers, webhook_subscriptions"
             )
             connection.execute("UPDATE meta SET head = 0, chain = %s", [bytes(32)])
         yield self.url
