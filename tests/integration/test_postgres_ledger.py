@@ -72,6 +72,6 @@ def test_a_server_that_cannot_be_had_is_one_line_and_its_code(pixelgate, url, co
 
 
 def test_the_password_is_masked_where_settings_are_told(pixelgate):
-    told = pixelgate("settings", "--json", DATABASE_URL="postgresql://me:secret@db.example/x")
+    told = pixelgate("settings", "--json", DATABASE_URL="postgresql://me:opensesame@db.example/x")
     assert "db.example" in told.out
-    assert "secret" not in told.out
+    assert "opensesame" not in told.out

@@ -7,12 +7,14 @@ then and what its reports must show.
 import contextlib
 import http.client
 import json
+import re
 import shlex
 import signal
 import socket
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from tests.lives.wall_clock import WallClock
 from tests.processes import Process, accepts, answers, free_port
 
 RUNNER = CliRunner()
+DAY = re.compile(r"\{day ([\d.]+)\}")
 SETTLED_SECONDS = "60"
 FOLDER = Path(__file__).parent
 
@@ -94,6 +97,7 @@ class Stand:
         self.port = free_port()
         self._worker: Process | None = None
         self._of_time: dict[str, Process] = {}
+        self.began = datetime.now(UTC)
         self._command = ""
 
     def __enter__(self) -> "Stand":
@@ -183,14 +187,19 @@ def play(life: Life, folder: Path) -> Iterator[Told]:
             yield _played(stand, stage, made["write_key"])
 
 
+def _dated(words: str, began: datetime) -> list[str]:
+    """The command's words; `{day N}` is the time N days after the life began."""
+    return shlex.split(DAY.sub(lambda day: (began + timedelta(days=float(day[1]))).isoformat(), words))
+
+
 def _played(stand: Stand, stage: Stage, key: str) -> Told:
     told = Told(stage)
     stand.at(stage.day)
     for words in stage.refused:
-        refused = stand.cli("account", "do", Stand.ACCOUNT, *shlex.split(words), codes=(1,))
+        refused = stand.cli("account", "do", Stand.ACCOUNT, *_dated(words, stand.began), codes=(1,))
         told.refusals.append(refused.stderr.strip())
     for words in stage.do:
-        done = stand.json("account", "do", Stand.ACCOUNT, *shlex.split(words))
+        done = stand.json("account", "do", Stand.ACCOUNT, *_dated(words, stand.began))
         assert done["enforced"], done
         told.done.append(words)
     stand.fire(key, stage.hits)

@@ -8,6 +8,7 @@ from tests.lives.page import PAGE, lives, page
 LIVES = lives()
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("path", LIVES, ids=[path.stem for path in LIVES])
 def test_a_year_in_the_life_of_an_account(tmp_path, path):
     for told in play(Life.read(path), tmp_path):
