@@ -97,9 +97,7 @@ def written_anew(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
 def swapped_in(path: Path) -> None:
     """Put the fresh file in the old one's place. The old one is closed. Raises OSError, and then the old one stands."""
     log = path.with_name(path.name + ".wal")
-    if (
-        log.exists()
-    ):  # its rows are not in the file, yet they are in the copy; but a new file must never meet an old log
+    if log.exists():  # a new file must never meet an old log, though the copy has its rows
         raise OSError(errno.EBUSY, f"{log} was not emptied on closing the file")
     _fresh(path).replace(path)
     sync_directory(path.parent)

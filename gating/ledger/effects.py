@@ -4,7 +4,7 @@ Reached as `Ledger.effects`; used by gating/effects. Writes are notes in a turn 
 none moves the ledger's version. An outbox row and its try go in one transaction, so that a kill leaves both or neither.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -13,9 +13,9 @@ from sqlalchemy import Connection, and_, delete, func, insert, or_, select, upda
 
 from gating.errors import NotFound
 from gating.ledger import tables
-from gating.ledger.retry import tried_again
+from gating.ledger.retry import noted
 from gating.ledger.rows import CHANGE
-from gating.ledger.store import Store, Turn
+from gating.ledger.store import Store
 
 T = TypeVar("T")
 
@@ -158,17 +158,17 @@ class EffectRows:
 
     def done(self, effect_id: int) -> None:
         """Forget an effect that was carried out or no longer applies. Harmless twice."""
-        self._note(lambda connection: _forget(connection, effect_id))
+        noted(self._store, lambda connection: _forget(connection, effect_id))
 
     def defer(self, effect_id: int, until_us: int) -> None:
         """Have an effect wait for its own moment."""
-        self._note(lambda connection: _set_try(connection, effect_id, 0, until_us, until_us, None))
+        noted(self._store, lambda connection: _set_try(connection, effect_id, 0, until_us, until_us, None))
 
     def failed(self, effect: Owed, now_us: int, next_at_us: int, error: str) -> None:
         """Note a try that failed. error: without secrets, cut to ERROR_CHARACTERS_MAX."""
         first_us = effect.first_at_us if effect.tries and effect.first_at_us is not None else now_us
         text = error[:ERROR_CHARACTERS_MAX]
-        self._note(lambda c: _set_try(c, effect.id, effect.tries + 1, first_us, next_at_us, text))
+        noted(self._store, lambda c: _set_try(c, effect.id, effect.tries + 1, first_us, next_at_us, text))
 
     def bury(self, effect: Owed, now_us: int, error: str) -> None:
         """Move an effect to the dead letters after one more failed try."""
@@ -184,7 +184,7 @@ class EffectRows:
             ))  # fmt: skip
             _forget(connection, effect.id)
 
-        self._note(move)
+        noted(self._store, move)
 
     def revive(self, effect_id: int) -> None:
         """Owe a dead letter again, under its old id. Raises NotFound."""
@@ -198,7 +198,7 @@ class EffectRows:
             ))  # fmt: skip
             connection.execute(delete(tables.effect_dead).where(_dead.id == effect_id))
 
-        self._note(move)
+        noted(self._store, move)
 
     def add_task(self, effect: Owed, due_at_us: int) -> None:
         """Note what a person has to do. Harmless twice."""
@@ -210,12 +210,12 @@ class EffectRows:
                     payload=orjson.dumps(effect.arguments), due_at_us=due_at_us,
                 ))  # fmt: skip
 
-        self._note(add)
+        noted(self._store, add)
 
     def task_done(self, task_id: int, now_us: int, who: str) -> None:
         """Note that a person did it. Raises NotFound for one that is unknown or done already."""
         going = update(tables.effect_tasks).where(and_(_tasks.id == task_id, _tasks.done_at_us.is_(None)))
-        moved = self._note(lambda c: int(c.execute(going.values(done_at_us=now_us, done_by=who)).rowcount))
+        moved = noted(self._store, lambda c: int(c.execute(going.values(done_at_us=now_us, done_by=who)).rowcount))
         if not moved:
             raise NotFound(f"nothing is due under {task_id}; `pixelgate effects due` shows what is")
 
@@ -231,7 +231,7 @@ class EffectRows:
                 moved = update(tables.sessions_ended).where(s.account == account)
                 connection.execute(moved.values(sessions_ended_at_us=at_us))
 
-        self._note(end)
+        noted(self._store, end)
 
     def _owed(self, connection: Connection, which: Any, limit: int) -> list[Owed]:
         t = (_tries.tries, _tries.first_at_us, _tries.next_at_us, _tries.last_error)
@@ -242,13 +242,6 @@ class EffectRows:
                  r.last_error)
             for r in connection.execute(wanted)
         ]  # fmt: skip
-
-    def _note(self, work: Callable[[Connection], T]) -> T:
-        def attempt() -> T:
-            with self._store.writing(Turn.NOTE) as connection:
-                return work(connection)
-
-        return tried_again(attempt)
 
 
 def _forget(connection: Connection, effect_id: int) -> None:

@@ -22,9 +22,9 @@ from gating.ledger.people import PersonRow, remove_person
 from gating.ledger.projections import verify_projections
 from gating.ledger.purges import Purges
 from gating.ledger.relayed import RelayedRows
-from gating.ledger.retry import tried_again
+from gating.ledger.retry import noted, tried_again
 from gating.ledger.rows import AccountRow, Fault, Head, HistoryRow, KeyRow, OutboxRow
-from gating.ledger.store import Channel, Store, Turn, Unstorable
+from gating.ledger.store import Channel, Store, Unstorable
 from gating.ledger.timeline import Timeline, changes_of
 from gating.ledger.tokens import TokenRows
 from gating.ledger.transaction import Transaction
@@ -244,7 +244,7 @@ class Ledger:
 
     def remove_person(self, account: str, person: str, at_us: int) -> None:
         """Take somebody out of an account and forget their address. Raises NotFound."""
-        self._note(lambda connection: remove_person(connection, account, person, at_us))
+        noted(self._store, lambda connection: remove_person(connection, account, person, at_us))
 
     # ---- changes --------------------------------------------------------------------------------------------------
 
@@ -286,7 +286,7 @@ class Ledger:
         """Forget what was owed of one kind, up to an outbox id; returns how many rows went. Harmless twice."""
         rows = tables.outbox.c
         going = delete(tables.outbox).where(rows.kind == kind, rows.id <= up_to)
-        return self._note(lambda connection: int(connection.execute(going).rowcount))
+        return noted(self._store, lambda connection: int(connection.execute(going).rowcount))
 
     # ---- the lead -------------------------------------------------------------------------------------------------
 
@@ -297,19 +297,21 @@ class Ledger:
 
     def take_term(self, holder: str, now_boot_ns: int, length_ns: int, boot_id: str) -> Term | None:
         """Begin a new term, or None while another holder's runs. Times are CLOCK_BOOTTIME's, of boot `boot_id`."""
-        return self._note(lambda connection: lead_row.take_term(connection, holder, now_boot_ns, length_ns, boot_id))
+        return noted(
+            self._store, lambda connection: lead_row.take_term(connection, holder, now_boot_ns, length_ns, boot_id)
+        )
 
     def succeed(self, seen: LeadRow, holder: str) -> int | None:
         """Begin the term after the one that was `seen`; its number, or None where that one has moved since."""
-        return self._note(lambda connection: lead_row.succeed(connection, seen, holder))
+        return noted(self._store, lambda connection: lead_row.succeed(connection, seen, holder))
 
     def renew_term(self, term: int, until_boot_ns: int) -> bool:
         """Move the term's end, never back; False where a newer term has begun: stop granting."""
-        return self._note(lambda connection: lead_row.renew_term(connection, term, until_boot_ns))
+        return noted(self._store, lambda connection: lead_row.renew_term(connection, term, until_boot_ns))
 
     def release_term(self, term: int) -> bool:
         """End the term now; False where a newer one has begun."""
-        return self._note(lambda connection: lead_row.release_term(connection, term))
+        return noted(self._store, lambda connection: lead_row.release_term(connection, term))
 
     def record_enforced(self, term: int, version: int, workers: int = 0) -> bool:
         """Note that all `workers` enforce `version`; False, and nothing noted, where a newer term has begun."""
@@ -320,14 +322,14 @@ class Ledger:
                 self._store.tell(connection, Channel.ENFORCED, str(version))
             return recorded
 
-        return self._note(record)
+        return noted(self._store, record)
 
     # ---- other tables -----------------------------------------------------------------------------------------------
 
     def note(self, work: Callable[[Connection], T]) -> T:
         """Write what is no change of an account, in one transaction that changes need not wait for on PostgreSQL; run
         again where it had to give way, so `work` leaves nothing behind but what it returns."""
-        return self._note(work)
+        return noted(self._store, work)
 
     def look(self, ask: Callable[[Connection], T]) -> T:
         """Read within one short snapshot."""
@@ -357,15 +359,6 @@ class Ledger:
         return verify_projections(self._store)
 
     # ---- inside ---------------------------------------------------------------------------------------------------
-
-    def _note(self, work: Callable[[Connection], T]) -> T:
-        """What is no change of an account: in one write transaction of its own turn, again where it had to give way."""
-
-        def attempt() -> T:
-            with self._store.writing(Turn.NOTE) as connection:
-                return work(connection)
-
-        return tried_again(attempt)
 
     def _rows(self, wanted: Any) -> list[Row[Any]]:
         try:

@@ -5,7 +5,7 @@ by the gating service, which shows receipts. A purge is owed by an outbox row of
 receipt, in one transaction with what people wrote. Must not decide what deletes an account: the row is the decision's.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -13,9 +13,9 @@ import orjson
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from gating.ledger import billing, tables
-from gating.ledger.retry import tried_again
+from gating.ledger.retry import noted
 from gating.ledger.rows import CHANGE
-from gating.ledger.store import Store, Turn
+from gating.ledger.store import Store
 
 T = TypeVar("T")
 
@@ -95,7 +95,7 @@ class Purges:
                 values = {"found": max(found, known.found), "note": kept, "done_at_us": done}
                 connection.execute(update(tables.purges).where(one).values(values))
 
-        self._noting(work)
+        noted(self._store, work)
 
     def places(self) -> dict[str, int]:
         """Who holds files that may hold events, and when each was last heard of (microseconds UTC)."""
@@ -110,12 +110,12 @@ class Purges:
             if not connection.execute(update(tables.purge_places).where(one).values(seen_at_us=now_us)).rowcount:
                 connection.execute(insert(tables.purge_places).values(place=place, seen_at_us=now_us))
 
-        self._noting(work)
+        noted(self._store, work)
 
     def forget_place(self, place: str) -> bool:
         """A host is gone for good, its disk with it: no receipt waits for it any more. False for an unknown one."""
         gone = delete(tables.purge_places).where(tables.purge_places.c.place == place)
-        return bool(self._noting(lambda connection: connection.execute(gone).rowcount))
+        return bool(noted(self._store, lambda connection: connection.execute(gone).rowcount))
 
     def effects_owed(self, account: str) -> list[str]:
         """Which effects of the account are still to be carried out before its receipt."""
@@ -139,20 +139,13 @@ class Purges:
 
     def erase_payments(self, now_us: int) -> int:
         """Erase billing records whose term has ended; returns how many."""
-        return self._noting(lambda connection: billing.erase_ended(connection, now_us))
+        return noted(self._store, lambda connection: billing.erase_ended(connection, now_us))
 
     def payments_ended(self, now_us: int) -> int:
         """How many billing records are past their term; a read, so that nothing is locked day by day for nothing."""
         wanted = select(func.count()).where(tables.billing_records.c.keep_until_us <= now_us)
         with self._store.reading() as connection:
             return int(connection.execute(wanted).scalar_one())
-
-    def _noting(self, work: Callable[[Connection], T]) -> T:
-        def attempt() -> T:
-            with self._store.writing(Turn.NOTE) as connection:
-                return work(connection)
-
-        return tried_again(attempt)
 
 
 def give(connection: Connection, account: str, document: Mapping[str, Any], at_us: int) -> bool:

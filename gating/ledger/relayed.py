@@ -1,10 +1,10 @@
 """Up to which version changes were carried to places that keep no count of their own; reached as `Ledger.relayed`."""
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from gating.ledger import tables
-from gating.ledger.retry import tried_again
-from gating.ledger.store import Store, Turn
+from gating.ledger.retry import noted
+from gating.ledger.store import Store
 
 
 class RelayedRows:
@@ -21,13 +21,13 @@ class RelayedRows:
 
     def note(self, place: str, version: int) -> None:
         """Note that changes up to `version` were carried there; never less than before."""
-        tried_again(lambda: self._note(place, version))
-
-    def _note(self, place: str, version: int) -> None:
         row = tables.relayed.c
-        with self._store.writing(Turn.NOTE) as connection:
+
+        def work(connection: Connection) -> None:
             known = connection.execute(select(row.version).where(row.place == place)).scalar()
             if known is None:
                 connection.execute(insert(tables.relayed).values(place=place, version=version))
             elif known < version:
                 connection.execute(update(tables.relayed).where(row.place == place).values(version=version))
+
+        noted(self._store, work)

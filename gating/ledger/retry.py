@@ -1,4 +1,4 @@
-"""Retry: a whole transaction again, where the engine undid it for another's sake. Used by `ledger.py` alone.
+"""Retry: a whole transaction again, where the engine undid it for another's sake. Used within the ledger alone.
 
 Only whoever holds all that a transaction does can do that: `Ledger.begin` cannot run its caller's block again.
 """
@@ -8,7 +8,9 @@ import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from gating.ledger.store import Conflict
+from sqlalchemy import Connection
+
+from gating.ledger.store import Conflict, Store, Turn
 
 T = TypeVar("T")
 
@@ -26,3 +28,13 @@ def tried_again(attempt: Callable[[], T]) -> T:
         except Conflict:
             time.sleep(random.uniform(0, CONFLICT_SECONDS * 2 ** (tries - 1)))  # noqa: S311  no secret
     return attempt()
+
+
+def noted(store: Store, work: Callable[[Connection], T]) -> T:
+    """What is no change of an account: in one write transaction of its own turn, again where it had to give way."""
+
+    def attempt() -> T:
+        with store.writing(Turn.NOTE) as connection:
+            return work(connection)
+
+    return tried_again(attempt)

@@ -1,15 +1,14 @@
 """Bearer tokens as the ledger keeps them, reached as `Ledger.tokens`; a secret never comes here."""
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Self, TypeVar
 
 from sqlalchemy import Connection, Row, func, insert, select, update
 
 from gating.errors import NotFound, Refused
-from gating.ledger.retry import tried_again
-from gating.ledger.store import Store, Turn
+from gating.ledger.retry import noted
+from gating.ledger.store import Store
 from gating.ledger.tables import accounts, tokens
 from gating.status import Role
 
@@ -67,7 +66,7 @@ class TokenRows:
                 )
             )  # fmt: skip
 
-        self._noting(work)
+        noted(self._store, work)
 
     def revoke(self, token: str, at_us: int) -> TokenRow:
         """End it for good; one that was revoked before keeps its time. Raises NotFound."""
@@ -80,7 +79,7 @@ class TokenRows:
                 raise NotFound(f"there is no token {token[:80]!r}; `pixelgate token list` shows those there are")
             return TokenRow.of(row)
 
-        return self._noting(work)
+        return noted(self._store, work)
 
     def all(self) -> list[TokenRow]:
         """All tokens, ended ones too, oldest first."""
@@ -94,13 +93,6 @@ class TokenRows:
     def _listed(self, wanted: Any) -> list[TokenRow]:
         with self._store.reading() as connection:
             return [TokenRow.of(row) for row in connection.execute(wanted)]
-
-    def _noting(self, work: Callable[[Connection], T]) -> T:
-        def attempt() -> T:
-            with self._store.writing(Turn.NOTE) as connection:
-                return work(connection)
-
-        return tried_again(attempt)
 
 
 def demand_account(connection: Connection, account: str) -> None:

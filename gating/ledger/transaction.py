@@ -364,9 +364,8 @@ class Transaction:
         fields = entry.history(change, loaded)
         digest = digest_of(fields, self._chain)
         self._book.add(loaded, {**fields, "previous": self._chain, "digest": digest}, entry.details)
-        owed = [
-            effect for effect in entry.effects if effect[0] != ROTATE_KEY
-        ]  # which this very transaction carries out
+        # A rotation is carried out by this very transaction.
+        owed = [effect for effect in entry.effects if effect[0] != ROTATE_KEY]
         self._book.owe(change, ((CHANGE, loaded.encoded), *owed))
         self._head, self._chain = version, digest
         return change

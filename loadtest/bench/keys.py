@@ -288,9 +288,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for server in servers:
         server.prepare(chosen.ledgers, cores)
     chosen.ledgers.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        prefix="keys-", dir=chosen.ledgers
-    ) as name:  # beside the ledgers: files are linked
+    # Beside the ledgers: files are linked.
+    with tempfile.TemporaryDirectory(prefix="keys-", dir=chosen.ledgers) as name:
         work = Path(name)
         starts = []
         for _ in range(chosen.starts):
