@@ -19,7 +19,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from gating.account import Account, Decision, Standing
 from gating.errors import AlreadyExists, InputInvalid, NotFound, Refused
 from gating.feed import StatusChange
-from gating.ledger import billing, purges, tables
+from gating.ledger import billing, events, purges, tables
 from gating.ledger.book import Book, Loaded, settled_state
 from gating.ledger.entry import Entry, effects_of
 from gating.ledger.history import digest_of
@@ -281,7 +281,8 @@ class Transaction:
     def give_receipt(
         self, account: str, made: Callable[[int, int, int | None], dict[str, Any]], years: int | None, at_us: int
     ) -> bool:
-        """End a deleted account's purge: erase what people wrote, set its payments' term, keep the receipt.
+        """End a deleted account's purge: erase what people wrote and what payment providers told, set its payments'
+        term, keep the receipt.
 
         made: the document, from how many texts were erased, how many payments stay, and until when (None: there are
         none). years: how long payments are kept. False where it has its receipt already. Raises NotFound, and Refused
@@ -289,7 +290,7 @@ class Transaction:
         """
         if not self._existing(account).newest.final:
             raise Refused(f"account {account!r} is not deleted: nothing of it is purged")
-        erased = self.erase_details(account)
+        erased = self.erase_details(account) + events.erase_account(self._connection, account)
         payments, until_us = billing.keep(self._connection, account, years)
         if left := purges.words_left(self._connection, account):
             raise ValueError(f"{left} texts of a purged account are left")

@@ -19,7 +19,7 @@ from gating.shelf import Shelf
 from gating.status import Command, Role, Status
 from gating.times import rfc3339
 from gating.webhooks import event as reading
-from gating.webhooks.event import Event
+from gating.webhooks.event import Event, payment_of
 from gating.webhooks.mapping import Rule, provider
 from gating.webhooks.order import Fact, Known, Means, judge
 
@@ -63,6 +63,7 @@ class _Carried:
         if self.transaction.account(account).status is Status.DELETED:
             gone = f"account {account!r} is deleted for good"
             return Outcome(State.IGNORED, gone, account, keeps_body=False)
+        self._keep_payment(event, account)
         fact = event.fact
         if fact is None or event.subscription is None:
             return _ignored("it is of no subscription", account)
@@ -90,6 +91,15 @@ class _Carried:
                 )
             events.link(connection, name, event.customer, event.account, self.now_us)
         return event.account, ""
+
+    def _keep_payment(self, event: Event, account: str) -> None:
+        """What was paid was paid, however late it is told."""
+        payment = payment_of(event)
+        if payment is not None:
+            self.transaction.record_payment(
+                account, at_us=payment.at_us, amount=payment.amount, currency=payment.currency,
+                email=payment.email or "", transaction_id=payment.transaction,
+            )  # fmt: skip
 
     def _told(self, event: Event, rule: Rule, fact: Fact, account: str, subscription: str) -> Outcome:
         """Take what the event says into account, and give its command where it still counts."""
