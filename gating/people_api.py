@@ -41,7 +41,7 @@ def add_people(api: FastAPI, service: Service) -> None:
 
     @api.get(people)
     async def list_people(account: str) -> list[dict[str, Any]]:
-        return await service.in_turn(lambda: desk.of(account))
+        return await service.read(lambda: desk.of(account))
 
     @api.delete(people + "/{person}")
     async def remove_person(account: str, person: str) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def add_people(api: FastAPI, service: Service) -> None:
 
     @api.get(tokens)
     async def list_tokens() -> list[dict[str, Any]]:
-        return await service.in_turn(desk.tokens)
+        return await service.read(desk.tokens)
 
     @api.delete(tokens + "/{token}")
     async def revoke_token(token: str) -> dict[str, Any]:

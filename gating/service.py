@@ -213,7 +213,7 @@ class Service:
 
         if self._in_doubt:
             await self._look_at_head()
-        if not await self._read(lambda: self._ledger.deadlines(self._clock.now_us(), 1)):
+        if not await self.read(lambda: self._ledger.deadlines(self._clock.now_us(), 1)):
             return 0  # no write transaction a second for nothing: it would hold flips up
         return int((await self._commit(change, Waiting(wait=False)))["changes"])
 
@@ -225,23 +225,23 @@ class Service:
 
     async def account(self, account: str) -> Document:
         """Where the account stands now. Raises NotFound."""
-        return await self._read(lambda: self._show(account))
+        return await self.read(lambda: self._show(account))
 
     async def accounts(self, status: str | None = None, rulebook: str | None = None) -> list[Document]:
         """All accounts, or those of a status or rulebook."""
-        return await self._read(lambda: self._list(status, rulebook))
+        return await self.read(lambda: self._list(status, rulebook))
 
     async def history(self, account: str) -> list[Document]:
         """All changes of the account, oldest first. Raises NotFound."""
-        return await self._read(lambda: [history_view(row) for row in self._ledger.history(account)])
+        return await self.read(lambda: [history_view(row) for row in self._ledger.history(account)])
 
     async def receipt(self, account: str) -> Document:
         """What was purged of a deleted account, or what that still waits for. Raises NotFound, Refused."""
-        return await self._read(lambda: receipt_view(self._ledger, account))
+        return await self.read(lambda: receipt_view(self._ledger, account))
 
     async def keys(self, account: str) -> list[Document]:
         """Its write keys, revoked ones too. Raises NotFound."""
-        return await self._read(lambda: [key_view(key) for key in self._ledger.keys(account)])
+        return await self.read(lambda: [key_view(key) for key in self._ledger.keys(account)])
 
     # ---- inside -----------------------------------------------------------------------------------------------------
 
@@ -273,7 +273,8 @@ class Service:
             for decision in due(policy, row.account, now_us)
         ]
 
-    async def _read(self, ask: Callable[[], T]) -> T:
+    async def read(self, ask: Callable[[], T]) -> T:
+        """Run what only reads the ledger, in a thread that holds no change up."""
         return await asyncio.get_running_loop().run_in_executor(self._reads, ask)
 
     async def in_turn(self, work: Callable[[], T]) -> T:
@@ -312,7 +313,7 @@ class Service:
 
     async def _look_at_head(self) -> None:
         """Move the head to where the ledger stands. Raises Unreachable."""
-        self._lead.advance((await self._read(self._ledger.head)).version)
+        self._lead.advance((await self.read(self._ledger.head)).version)
         self._in_doubt = False
 
     def _dry_run(self, change: Change) -> Document:

@@ -7,12 +7,12 @@ from typing import Any, Final
 
 from gating.config import GatingSettings
 from gating.datadir import DataDirectory
-from gating.effects.notices import filled, people_of, words_of
+from gating.effects.notices import addresses, filled, words_of
 from gating.effects.protocol import Handler, NotSent, Sender, idempotency_key
 from gating.effects.senders import File, Mail, Webhook, is_address
 from gating.errors import InputInvalid
 from gating.ledger import Ledger
-from gating.ledger.effects import Owed
+from gating.ledger.effects import Cause, Owed
 from gating.times import rfc3339
 
 OUTSIDE: Final = ("stop_integrations", "resync", "resume_billing", "stop_billing", "set_plan")
@@ -47,9 +47,9 @@ class Notify:
         whom, key = str(effect.arguments.get("whom", "")), idempotency_key(effect)
         cause = await asyncio.to_thread(self.ledger.effects.cause, effect.version)
         if self.mail is not None:
-            details = await asyncio.to_thread(self._details, effect)
-            note = details.get("note") or details.get("feedback") or details.get("reason") or "-"
-            people = list(self.operators) if whom == "operators" else people_of(details, whom)
+            here = await asyncio.to_thread(self._written, effect)
+            note = here.get("note") or here.get("feedback") or here.get("reason") or "-"
+            people = await asyncio.to_thread(self._addresses, effect, whom, cause, here.get("on_behalf", ""))
             if not people and self.sender is None:
                 raise NotSent(f"no address of the account's {whom} is known")
             subject, body = (filled(words, effect.account, cause, note) for words in words_of(cause.command, whom))
@@ -59,12 +59,14 @@ class Notify:
             told = {"command": cause.command, "from": cause.from_status, "to": cause.to_status}
             await self.sender.send(key, {**event_of(effect), **told})
 
-    def _details(self, effect: Owed) -> Mapping[str, str]:
-        """What stands beside the account now; what was written and who asked, of this change alone."""
-        here = next(row.details for row in self.ledger.history(effect.account) if row.version == effect.version)
-        own = ("note", "feedback", "reason", "on_behalf")
-        now = self.ledger.details(effect.account)
-        return {**{name: text for name, text in now.items() if name not in own}, **here}
+    def _written(self, effect: Owed) -> Mapping[str, str]:
+        """What people wrote at this change."""
+        return next(row.details for row in self.ledger.history(effect.account) if row.version == effect.version)
+
+    def _addresses(self, effect: Owed, whom: str, cause: Cause, named: str) -> list[str]:
+        if whom == "operators":
+            return list(self.operators)
+        return addresses(self.ledger.people(effect.account), whom, cause, named)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,31 +2,32 @@
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 from typing import Final
 
 from gating.effects.senders import is_address, one_line
+from gating.ledger import PersonRow
 from gating.ledger.effects import Cause
 
 PEOPLE_MAX: Final = 100
 """Mails of one notice."""
 _WORD: Final = re.compile(r"[a-z_]+")
-_NAMES: Final = {"owners": "owner", "admins": "admin", "members": "member"}
+_ROLES: Final = {"owners": "owner", "admins": "admin", "members": "member"}
 
 
-def people_of(details: Mapping[str, str], whom: str) -> list[str]:
-    """The addresses kept beside an account for `owners`, `admins` or `members`: details named owner, owner_2 ...
+def addresses(people: Sequence[PersonRow], whom: str, cause: Cause, named: str) -> list[str]:
+    """Where a notice to `owners`, `admins`, `members` or the `asker` of an account goes; none where none is known.
 
-    Admins and members fall back to nobody; the asker is who the change was made on behalf of.
+    named: whom the change was recorded as made for, where that is an address. Else an asker is known by role alone, and
+    all the account's people of that role are told.
     """
-    if whom == "asker":
-        found = [details.get("on_behalf", "")]
-    else:
-        word = _NAMES.get(whom, "")
-        found = [text for name, text in details.items() if word and re.fullmatch(rf"{word}(_\w+)?", name)]
-    return list(dict.fromkeys(filter(is_address, found)))[:PEOPLE_MAX]
+    if whom == "asker" and is_address(named):
+        return [named]
+    role = (cause.on_behalf or cause.role) if whom == "asker" else _ROLES.get(whom, "")
+    found = [person.email for person in people if person.role == role and person.email and is_address(person.email)]
+    return list(dict.fromkeys(found))[:PEOPLE_MAX]
 
 
 def words_of(command: str, whom: str) -> tuple[str, str]:

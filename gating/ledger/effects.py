@@ -47,11 +47,12 @@ class Owed:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """The change that owes an effect: what a notice tells of it."""
+    """The change that owes an effect: what a notice tells of it. role: who made it; on_behalf: for which role."""
 
     command: str
     from_status: str | None
     to_status: str
+    role: str
     on_behalf: str | None
 
 
@@ -133,12 +134,12 @@ class EffectRows:
     def cause(self, version: int) -> Cause:
         """The change of that version. Raises NotFound."""
         h = tables.history.c
-        wanted = select(h.command, h.from_status, h.to_status, h.on_behalf).where(h.version == version)
+        wanted = select(h.command, h.from_status, h.to_status, h.role, h.on_behalf).where(h.version == version)
         with self._store.reading() as connection:
             row = connection.execute(wanted).first()
         if row is None:
             raise NotFound(f"the history has no version {version}")
-        return Cause(row.command, row.from_status, row.to_status, row.on_behalf)
+        return Cause(row.command, row.from_status, row.to_status, row.role, row.on_behalf)
 
     def later_effects(self, account: str, version: int) -> set[str]:
         """The names of all effects that changes of the account after `version` had."""

@@ -243,7 +243,7 @@ class Ledger:
         return [PersonRow.of(person) for person in found]
 
     def remove_person(self, account: str, person: str, at_us: int) -> None:
-        """Take somebody out of an account and forget their address. Raises NotFound."""
+        """Take somebody out of an account, end their tokens and forget their address. Raises NotFound."""
         noted(self._store, lambda connection: remove_person(connection, account, person, at_us))
 
     # ---- changes --------------------------------------------------------------------------------------------------

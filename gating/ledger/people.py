@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 from sqlalchemy import Connection, Row, func, insert, select, update
 
 from gating.errors import NotFound, Refused
-from gating.ledger.tables import people
+from gating.ledger.tables import people, tokens
 from gating.ledger.tokens import demand_account
 from gating.status import Role
 
@@ -51,10 +51,12 @@ def add_person(connection: Connection, person: PersonRow) -> None:
 
 
 def remove_person(connection: Connection, account: str, person: str, at_us: int) -> None:
-    """Take them out of the account, and forget their address. Raises NotFound where they are not in it."""
+    """Take them out of the account, end their tokens, forget their address. Raises NotFound."""
     mine = (people.c.account == account) & (people.c.id == person) & people.c.removed_at_us.is_(None)
     if connection.execute(update(people).where(mine).values(removed_at_us=at_us, email=None)).rowcount == 0:
         raise NotFound(f"account {account[:80]!r} has no person {person[:80]!r}; `account person list` shows them")
+    theirs = (tokens.c.account == account) & (tokens.c.person == person) & tokens.c.revoked_at_us.is_(None)
+    connection.execute(update(tokens).where(theirs).values(revoked_at_us=at_us))
 
 
 def erase_emails(connection: Connection, account: str) -> int:

@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from gating.clock import Clock
 from gating.errors import PixelgateError, Unreachable
 from gating.feed import StatusChange
 from gating.ledger import Ledger, Transaction, events
@@ -49,7 +48,7 @@ class Applier:
         self._leads = leads
         self._keep_us = keep_days * DAY_US
         self._shelf = Shelf(ledger)
-        self._clock = Clock()
+        self._clock = service.clock
         self._came = asyncio.Event()
         self._erased_at = 0.0
 

@@ -44,6 +44,15 @@ def test_somebody_who_left_is_listed_no_more_and_their_address_is_forgotten(desk
         people.remove("shop", person)
 
 
+def test_the_tokens_of_somebody_who_left_end_and_nobody_elses(desk, people, ledger):
+    desk.open()
+    ana, bo = (people.add("shop", Role.OWNER, f"{name}@example.org", [])["person"] for name in ("ana", "bo"))
+    tokens = [people.create_token(Role.OWNER, "shop", person, [], None)["id"] for person in (ana, bo)]
+    people.remove("shop", ana)
+    held = {token["id"]: token["holds"] for token in people.tokens()}
+    assert [held[token] for token in tokens] == [False, True]
+
+
 def test_erased_details_take_the_addresses_of_people_with_them(desk, people, ledger):
     desk.open()
     desk.open("other")

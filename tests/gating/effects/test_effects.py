@@ -10,19 +10,20 @@ import pytest
 from aiosmtpd.controller import Controller
 
 from gating.clock import Clock
-from gating.effects.notices import filled, people_of
+from gating.effects.notices import addresses, filled
 from gating.effects.protocol import NotSent, idempotency_key
 from gating.effects.runner import Runner
 from gating.effects.senders import File, Mail, Webhook, is_address, signature
 from gating.errors import InputInvalid, NotFound
-from gating.ledger import Ledger
+from gating.ledger import Ledger, PersonRow
 from gating.ledger.effects import Cause
-from gating.status import DAY_US
+from gating.status import DAY_US, Role
 from gating.tasks import Tasks
 from tests.eventually import aeventually
 from tests.gating.ledger.desk import Desk
 from tests.gating.ledger.places import url  # noqa: F401  a fixture is found by its name
 
+CAUSE = Cause("cancel", "ACTIVE", "CANCELED", "owner", None)
 SECRET = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
@@ -237,11 +238,33 @@ async def test_a_notices_file_is_its_owners_alone(tmp_path):
 @pytest.mark.parametrize("text", ["", "a", "a@", "a@b\nc", "a@b, c@d", "a b@c", "a@b@c"])
 def test_what_is_no_address_gets_no_mail(text):
     assert not is_address(text)
-    assert people_of({"owner": text}, "owners") == []
+    owner = PersonRow("person-1", "shop", Role.OWNER, (), text, 0)
+    assert addresses([owner], "owners", CAUSE, text) == []
+    assert addresses([owner], "asker", CAUSE, text) == []
+
+
+def test_a_notice_goes_to_the_people_of_the_role_it_is_for_and_an_asker_is_whoever_asked():
+    people = [
+        PersonRow("person-1", "shop", Role.OWNER, (), "ana@example.org", 0),
+        PersonRow("person-2", "shop", Role.OWNER, (), "bo@example.org", 0),
+        PersonRow("person-3", "shop", Role.ADMIN, (), "cy@example.org", 0),
+        PersonRow("person-4", "shop", Role.OWNER, (), None, 0),  # left, or erased
+    ]
+    owners = ["ana@example.org", "bo@example.org"]
+    assert addresses(people, "owners", CAUSE, "") == owners
+    assert addresses(people, "admins", CAUSE, "") == ["cy@example.org"]
+    assert addresses(people, "members", CAUSE, "") == []
+    assert addresses(people, "asker", CAUSE, "") == owners  # an owner did it alone
+    by_support = Cause("cancel", "ACTIVE", "CANCELED", "support", "admin")
+    assert addresses(people, "asker", by_support, "") == ["cy@example.org"]
+    assert addresses(people, "asker", by_support, "dee@example.org") == ["dee@example.org"]
 
 
 def test_what_people_wrote_fills_no_further_place():
-    assert filled("{note} {account}", "shop", Cause("cancel", None, "X", None), "{account}\n") == "{account}  shop"
+    assert (
+        filled("{note} {account}", "shop", Cause("cancel", None, "X", "owner", None), "{account}\n")
+        == "{account}  shop"
+    )
 
 
 @pytest.mark.parametrize("address", ["ftp://h/", "file:///etc/passwd", "http://", ""])
