@@ -21,29 +21,26 @@ def register(app: typer.Typer) -> None:
 @command(effects, "list", "pixelgate effects list")
 def list_(session: Session) -> None:
     """List what is owed and not carried out yet, oldest first."""
-    with session.gateway() as gateway:
-        found = gateway.effects("")
-    rows = [tuple(str(row[name]) for name in COLUMNS) for row in found]
-    session.emit(found, lambda: table(COLUMNS, rows, "nothing is owed"))
+    _show(session, "", COLUMNS, "nothing is owed")
 
 
 @command(effects, "dead", "pixelgate effects dead")
 def dead(session: Session) -> None:
     """List what was given up."""
-    with session.gateway() as gateway:
-        found = gateway.effects("/dead")
-    rows = [tuple(str(row[name]) for name in COLUMNS) for row in found]
-    session.emit(found, lambda: table(COLUMNS, rows, "there are no dead letters"))
+    _show(session, "/dead", COLUMNS, "there are no dead letters")
 
 
 @command(effects, "due", "pixelgate effects due")
 def due(session: Session) -> None:
     """List what a person has to do, the soonest first."""
+    _show(session, "/due", ("id", "account", "kind", "due", "overdue"), "nothing is due")
+
+
+def _show(session: Session, which: str, columns: tuple[str, ...], nothing: str) -> None:
     with session.gateway() as gateway:
-        found = gateway.effects("/due")
-    columns = ("id", "account", "kind", "due", "overdue")
+        found = gateway.effects(which)
     rows = [tuple(str(row[name]) for name in columns) for row in found]
-    session.emit(found, lambda: table(columns, rows, "nothing is due"))
+    session.emit(found, lambda: table(columns, rows, nothing))
 
 
 @command(effects, "retry", "pixelgate effects retry 1025")

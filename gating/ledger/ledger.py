@@ -73,14 +73,7 @@ class Ledger:
 
         Raises as `open` does; Unreachable too where there is no ledger yet, or one of an older release.
         """
-        store = open_store(url, read_only=True)
-        try:
-            with store.reading() as connection:
-                schema.require_current(connection)
-        except BaseException:
-            store.close()
-            raise
-        return cls(store)
+        return cls._of_this_release(url, read_only=True)
 
     @classmethod
     def open_existing(cls, url: str) -> Self:
@@ -90,7 +83,11 @@ class Ledger:
         """
         if file_is_missing(url):
             raise Unreachable("there is no ledger yet: start the gating service, which makes it")
-        store = open_store(url, read_only=False)
+        return cls._of_this_release(url, read_only=False)
+
+    @classmethod
+    def _of_this_release(cls, url: str, *, read_only: bool) -> Self:
+        store = open_store(url, read_only=read_only)
         try:
             with store.reading() as connection:
                 schema.require_current(connection)
