@@ -25,7 +25,7 @@ from consumers.purge_places import Files
 from consumers.purge_receipt import backups_due_us, receipt_document
 from consumers.warehouse.protocol import Tombstone, Warehouse
 from gating.clock import boot_ns
-from gating.errors import PixelgateError
+from gating.errors import ClockInDoubt, PixelgateError
 from gating.fence import LEASE_SURELY_OVER_NS
 from gating.ledger import Ledger, Noted, Owed
 from gating.shelf import Shelf
@@ -157,6 +157,9 @@ class Purger:
             purges.note_place(self._files.place, self._now_us())
             self._place_noted_ns = now_ns
             self._erase_payments(now_ns)
+        beat = self._opened().beat.read()
+        if beat is not None and beat.doubt is not None:
+            raise ClockInDoubt(f"held, since {beat.doubt.in_words()}: see `pixelgate clock show`")
         return purges.owed(ACCOUNTS_MAX)
 
     def _erase_payments(self, now_ns: int) -> None:

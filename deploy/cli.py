@@ -11,6 +11,7 @@ import typer
 from deploy.commands import (
     account,
     billing,
+    clock,
     data,
     effects,
     history,
@@ -63,6 +64,7 @@ billing.register(app)
 effects.register(app)
 data.register(app)
 history.register(app)
+clock.register(app)
 inspect.register(app)
 journal.register(app)
 rulebook.register(app)

@@ -1,5 +1,7 @@
 """The admin port: health and, for Prometheus, every worker's counters summed. Private: 127.0.0.1 unless set."""
 
+from collections.abc import Callable
+
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from starlette.applications import Starlette
@@ -25,11 +27,14 @@ class LeadMetrics(Collector):
         return [workers, version]
 
 
-def make_admin(directory: DataDirectory, lead: Lead, *metrics: Collector) -> Starlette:
-    """The application of the admin port. metrics: what else is told at a scrape."""
+def make_admin(
+    directory: DataDirectory, lead: Lead, *metrics: Collector, not_ready: Callable[[], list[str]] = list
+) -> Starlette:
+    """The application of the admin port. metrics: what else is told at a scrape. not_ready: why not, in words."""
     return operations(
         WorkerCounters(directory.counters),
         LeadMetrics(lead),
         *metrics,
+        not_ready=not_ready,
         about=lambda: {"version": lead.head, "workers": len(lead.workers())},
     )

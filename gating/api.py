@@ -12,10 +12,12 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from gating import account as lifecycle
+from gating.clock_api import add_clock
+from gating.commits import WAIT_SECONDS, Waiting
 from gating.errors import PixelgateError
 from gating.ledger import Who
 from gating.people_api import add_people
-from gating.service import WAIT_SECONDS, Service, Waiting
+from gating.service import Service
 from gating.status import Role
 
 PROBLEM = "application/problem+json"
@@ -156,6 +158,7 @@ def make_api(service: Service) -> FastAPI:
         return await service.revoke_key(account, key=body.key, who=body.who(), waiting=body.waiting())
 
     add_people(api, service)
+    add_clock(api, service.clock_desk)
     return api
 
 

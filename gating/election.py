@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from gating.clock import boot_ns
+from gating.clock import Reading, boot_ns
 from gating.ledger import LeadRow, Ledger
 
 TERM_NS: Final = 5_000_000_000
@@ -36,15 +36,23 @@ class Candidate:
 
     holder: a name that no other service has, nor this one at another start. alone: nobody else can open this ledger
     (it is a file, and the role on its directory is held), so a term that a dead process left is taken over at once.
+    reading: this service's clocks, for the heartbeat that each renewal writes; None for one that writes none.
     """
 
     def __init__(
-        self, ledger: Ledger, holder: str, *, alone: bool = False, boot_ns: Callable[[], int] = boot_ns
+        self,
+        ledger: Ledger,
+        holder: str,
+        *,
+        alone: bool = False,
+        boot_ns: Callable[[], int] = boot_ns,
+        reading: Callable[[], Reading] | None = None,
     ) -> None:
         self._ledger = ledger
         self._holder = holder
         self._alone = alone
         self._boot_ns = boot_ns
+        self._reading = reading
         self._seen: _Seen | None = None
         self._until_ns = 0
         self.term = 0  # the number of this service's own term; 0 while it has none
@@ -68,7 +76,7 @@ class Candidate:
 
     def _renew(self) -> None:
         until_ns = self._boot_ns() + TERM_NS
-        if self._ledger.renew_term(self.term, 0):
+        if self._ledger.renew_term(self.term, 0, self._reading() if self._reading else None):
             self._until_ns = until_ns
         else:
             self.term, self._until_ns, self._seen = 0, 0, None

@@ -26,6 +26,12 @@ class Refused(GatingError):
     code = "refused"
 
 
+class ClockInDoubt(Refused):
+    """A deadline of the account may have come, and the clock that says so is not believed."""
+
+    code = "clock_in_doubt"
+
+
 class NotFound(GatingError):
     """No such account, key or rulebook."""
 

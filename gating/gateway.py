@@ -186,6 +186,15 @@ class Gateway:
         """`retry` a dead letter, or mark what was due as `done`."""
         return self._change(f"/api/v1/effects/{effect}/{verb}", {})
 
+    def clock(self) -> Document:
+        """What the clock shows, whether it is believed, what waits."""
+        found: Document = self._ask("/api/v1/clock")
+        return found
+
+    def confirm_clock(self) -> Document:
+        """Say that the clock is right."""
+        return self._change("/api/v1/clock/confirm", {})
+
     def _change(self, path: str, body: Document) -> Document:
         changed: Document = self._request("POST", path, body)
         return changed

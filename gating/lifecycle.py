@@ -29,18 +29,29 @@ def open_account(policy: Policy, account_id: str, plan: str | None, now_us: int)
     return _decision(policy, account, OPEN, (policy.start, policy.start), at_us=now_us, rule=str(rule.place))
 
 
-def decide(policy: Policy, account: Account, request: Request, now_us: int) -> Decision:
+def has_come(account: Account, now_us: int, known_us: int | None = None) -> bool:
+    """Tell whether the account's deadline has come.
+
+    known_us: up to when its activity is known (None: up to now); one that slides with activity comes no sooner.
+    """
+    deadline = account.deadline
+    if deadline is None or deadline.at_us > now_us:
+        return False
+    return deadline.fixed or known_us is None or deadline.at_us <= known_us
+
+
+def decide(policy: Policy, account: Account, request: Request, now_us: int, known_us: int | None = None) -> Decision:
     """What the command comes to. A repetition in the status it leads to gives `changed=False` and no effects.
 
-    Raises Refused (RoleRefused, NeedsMissing) in the command line's words: what happened, what is allowed from here or
-    what is missing. Refuses too while a deadline that has come has not been applied by `due`.
+    known_us: as `has_come` takes it. Raises Refused (RoleRefused, NeedsMissing) in the command line's words: what
+    happened, what is allowed from here or what is missing. Refuses too while a deadline that has come has not been
+    applied by `due`.
     """
     now_us = max(now_us, account.changed_at_us)
     if request.command not in policy.commands:
         raise refusal.unknown_command(policy, request.command)
-    deadline = account.deadline
-    if deadline is not None and deadline.at_us <= now_us:
-        raise refusal.deadline_first(account, deadline)
+    if account.deadline is not None and has_come(account, now_us, known_us):
+        raise refusal.deadline_first(account, account.deadline)
     index, row, repeated = _find(policy, account, request, now_us)
     if repeated:
         return _unchanged(policy, account, row, index, now_us)
@@ -48,10 +59,13 @@ def decide(policy: Policy, account: Account, request: Request, now_us: int) -> D
     return _carry(policy, account, row, index, values=values, now_us=now_us)
 
 
-def due(policy: Policy, account: Account, now_us: int) -> tuple[Decision, ...]:
-    """Every deadline that has come by `now_us`, in order, each dated at its moment but never before the last change."""
+def due(policy: Policy, account: Account, now_us: int, known_us: int | None = None) -> tuple[Decision, ...]:
+    """Every deadline that has come by `now_us`, in order, each dated at its moment but never before the last change.
+
+    known_us: as `has_come` takes it.
+    """
     decisions: list[Decision] = []
-    while (deadline := account.deadline) is not None and deadline.at_us <= now_us:
+    while (deadline := account.deadline) is not None and has_come(account, now_us, known_us):
         at_us = max(deadline.at_us, account.changed_at_us)
         index = account.deadline_index
         from_ = account.layers[index].status

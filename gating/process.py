@@ -7,7 +7,6 @@ the role `gating` on the data directory, so there is one leader a host.
 import asyncio
 import contextlib
 import logging
-import secrets
 import socket
 from collections.abc import AsyncIterator, Coroutine
 from types import TracebackType
@@ -20,7 +19,8 @@ from starlette.types import ASGIApp
 
 from gating.admin import make_admin
 from gating.api import make_api
-from gating.clock import Clock, boot_ns
+from gating.clock import Clock, boot_id, boot_ns
+from gating.clock_metrics import ClockMetrics
 from gating.config import GatingSettings, LeadSettings
 from gating.datadir import DataDirectory
 from gating.effects.desk import add_routes
@@ -106,7 +106,7 @@ class Leading:
         self._closing.close()
 
     def _take_term(self) -> Term:
-        term = self.ledger.take_term("local", boot_ns(), TERM_NS, _boot_id())
+        term = self.ledger.take_term("local", boot_ns(), TERM_NS, boot_id())
         if term is None:
             raise RuntimeError("another gating service leads this ledger, though this one holds the role")
         return term
@@ -133,7 +133,7 @@ class Leading:
     def renew(self) -> None:
         """Move the term's end on; takes a new one where somebody else's began. Called from the renewing task alone."""
         until_ns = boot_ns() + TERM_NS
-        if self.ledger.renew_term(self._term.number, until_ns):
+        if self.ledger.renew_term(self._term.number, until_ns, self.service.clock.reading()):
             self._term = Term(self._term.number, self._term.holder, until_ns)
         else:
             self._term = self._take_term()
@@ -176,7 +176,8 @@ async def _serve(directory: DataDirectory, settings: GatingSettings, leading: Le
     billing = Webhooks(settings, leading.ledger, leading.service, leads=lambda: leading.leads)
     if settings.admin_port:
         listener = tcp_listener(settings.admin_host, settings.admin_port)
-        admin = make_admin(directory, leading.lead, *_metrics(leading), billing.counts)
+        desk = leading.service.clock_desk
+        admin = make_admin(directory, leading.lead, *_metrics(leading), billing.counts, not_ready=desk.not_ready)
         admin.mount("/webhooks", billing.app)
         doors.append(_door(admin, listener))
     stopped = stop_event()
@@ -195,7 +196,8 @@ def _runner(directory: DataDirectory, settings: GatingSettings, leading: Led) ->
 
 
 def _metrics(leading: Led) -> list[Collector]:
-    found: list[Collector] = [EffectMetrics(leading.ledger, leading.service.clock)]
+    service = leading.service
+    found: list[Collector] = [EffectMetrics(leading.ledger, service.clock), ClockMetrics(service.clock_desk)]
     relay = getattr(leading, "relay", None)
     return found if relay is None else [*found, RelayMetrics(relay.status)]
 
@@ -210,18 +212,13 @@ def _door(app: ASGIApp, listener: socket.socket) -> tuple[uvicorn.Server, socket
 async def _sweep(led: Led) -> None:
     while True:
         try:
-            swept = await led.service.sweep() if led.leads else 0
+            if led.leads:
+                swept = await led.service.sweep()
+            else:
+                await led.service.sweeper.watch()
+                swept = 0
         except PixelgateError as error:
             _log.warning("deadlines were not made durable: %s", error)
             swept = 0
         if not swept:
             await asyncio.sleep(SWEEP_SECONDS)
-
-
-def _boot_id() -> str:
-    """The host's boot (random(4)); a random id where the kernel tells none, so that no other's term counts."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return file.read().strip()
-    except OSError:
-        return secrets.token_hex(16)

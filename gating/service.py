@@ -1,49 +1,35 @@
 """Service: a command from end to end - load, decide, commit, announce, await the fence.
 
-Run by the gating process, and by the command line itself where none runs. All ledger work happens in one thread of its
-own, so that the loop goes on answering the workers' reports while a commit waits for the disk.
+Run by the gating process, and by the command line itself where none runs. Each verb is one change; `commits.py` carries
+them out.
 """
 
-import asyncio
-import contextlib
 import secrets
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from typing import Final, TypeVar
+from dataclasses import replace
+from typing import TypeVar
 
 from gating.account import Decision, Request
-from gating.clock import Clock, boot_ns
-from gating.errors import AlreadyExists, InputInvalid, PixelgateError
+from gating.clock import Clock
+from gating.clock_desk import ClockDesk
+from gating.commits import Change, Commits, Made, Waiting
+from gating.deadlines import Deadlines
+from gating.errors import AlreadyExists, InputInvalid
 from gating.feed import StatusChange
 from gating.lead import Lead
-from gating.ledger import SYSTEM, AccountRow, Ledger, Transaction, Who
-from gating.lifecycle import decide, due, open_account, standing
+from gating.ledger import Ledger, Transaction, Who
+from gating.lifecycle import decide, open_account, standing
 from gating.move import move
 from gating.people import People, new_person
 from gating.receipts import receipt_view
 from gating.rulebook import Policy
 from gating.shelf import Shelf, is_packaged, packaged
 from gating.status import SECOND_US, Command, Role
+from gating.sweeper import Sweeper
 from gating.terms import ON_FILE
 from gating.views import Document, account_line, account_view, created_view, history_view, key_view, moved_view
 
 T = TypeVar("T")
-Change = Callable[[Transaction], tuple[Document, list[StatusChange]]]
-"""What happens inside one write transaction: the document to answer with, and the changes to announce. It may be run
-again, so it keeps nothing of an earlier run."""
-
-WAIT_SECONDS: Final = 10.0
-SWEEP_ACCOUNTS: Final = 500
-"""Accounts whose deadlines one transaction makes durable: it holds every flip up for about 50 ms."""
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """Whether to return only when every worker enforces the change, and how long to wait for that."""
-
-    wait: bool = True
-    timeout_seconds: float = WAIT_SECONDS
 
 
 class Service:
@@ -51,13 +37,15 @@ class Service:
 
     def __init__(self, ledger: Ledger, lead: Lead, clock: Clock) -> None:
         self._ledger = ledger
-        self._lead = lead
         self._shelf = Shelf(ledger)
         self._clock = clock
+        self._commits = Commits(ledger, lead)
+        self._deadlines = Deadlines(self._shelf, clock.reading)
         self.people = People(ledger, clock)
-        self._in_doubt = False  # whether a commit failed and the ledger could not be asked what became of it
-        self._writes = ThreadPoolExecutor(1, thread_name_prefix="ledger-writes")
-        self._reads = ThreadPoolExecutor(1, thread_name_prefix="ledger-reads")  # a long list holds no flip up
+        self.sweeper = Sweeper(
+            ledger, self._shelf, self._deadlines, reading=clock.reading, read=self.read, record=self._sweep
+        )
+        self.clock_desk = ClockDesk(ledger, clock, self.sweeper, read=self.read, in_turn=self.in_turn)
 
     @property
     def clock(self) -> Clock:
@@ -66,8 +54,7 @@ class Service:
 
     def close(self) -> None:
         """Let the transaction that runs end."""
-        self._writes.shutdown()
-        self._reads.shutdown()
+        self._commits.close()
 
     # ---- changes ----------------------------------------------------------------------------------------------------
 
@@ -86,7 +73,7 @@ class Service:
         policy = packaged(rulebook)
         account_id = account or _new_account_id()
 
-        def change(transaction: Transaction) -> tuple[Document, list[StatusChange]]:
+        def change(transaction: Transaction) -> Made:
             if transaction.find(account_id) is not None:
                 raise AlreadyExists(f"account {account_id!r} exists already, or did: ids are never given again")
             decision = open_account(policy, account_id, plan, self._clock.now_us())
@@ -97,29 +84,31 @@ class Service:
                 transaction.add_person(new_person(account_id, Role.OWNER, owner, (), decision.at_us))
             return created_view(transaction.account(account_id), made), [made]
 
-        return await self._commit(change, waiting)
+        return await self._commits.commit(change, waiting)
 
     async def do(
         self, account: str, request: Request, *, waiting: Waiting = Waiting(), dry_run: bool = False
     ) -> Document:
         """Carry out a rulebook's command. Raises Refused, NotFound, InputInvalid; NotEnforcedInTime once committed."""
 
-        def change(transaction: Transaction) -> tuple[Document, list[StatusChange]]:
+        def change(transaction: Transaction) -> Made:
             now_us = self._clock.now_us()
-            changes = self._pass_deadlines(transaction, transaction.account(account), now_us)
+            changes = self._deadlines.record_before(transaction, account)
             row = transaction.account(account)
             policy = self._shelf.of(row.account)
-            decision = decide(policy, row.account, self._with_what_is_on_file(policy, request, account), now_us)
+            asked = self._with_what_is_on_file(policy, request, account)
+            known_us = self._deadlines.known_us(transaction, account, now_us)
+            decision = decide(policy, row.account, asked, now_us, known_us)
             if decision.changed:
                 changes.append(_record(transaction, policy, decision, request))
-                changes += self._pass_deadlines(transaction, transaction.account(account), now_us)
+                changes += self._deadlines.record(transaction, account)
             version = changes[-1].version if changes else row.version
             return _flip_view(decision, version), changes
 
         if dry_run:
             document = await self.in_turn(lambda: self._dry_run(change))
             return {**document, "version": None, "enforced": False, "workers": 0, "waited_ms": 0.0, "dry_run": True}
-        return await self._commit(change, waiting)
+        return await self._commits.commit(change, waiting)
 
     async def move(
         self,
@@ -132,34 +121,34 @@ class Service:
     ) -> Document:
         """Move it to the packaged version of its rulebook, or of another one. Raises Refused, NotFound."""
 
-        def change(transaction: Transaction) -> tuple[Document, list[StatusChange]]:
+        def change(transaction: Transaction) -> Made:
             now_us = self._clock.now_us()
-            changes = self._pass_deadlines(transaction, transaction.account(account), now_us)
+            changes = self._deadlines.record_before(transaction, account)
             row = transaction.account(account)
             policy = packaged(to_rulebook or row.account.rulebook)
             decision = move(policy, row.account, now_us, recompute=recompute_deadlines)
             if decision.changed:
                 transaction.keep_rulebook(policy.digest, policy.name, policy.text)
                 changes.append(transaction.record(decision, standing(policy, decision.account), who))
-                changes += self._pass_deadlines(transaction, transaction.account(account), now_us)
+                changes += self._deadlines.record(transaction, account)
             after = transaction.account(account)
             return moved_view(policy, row, after, now_us, changed=decision.changed), changes
 
-        return await self._commit(change, waiting)
+        return await self._commits.commit(change, waiting)
 
     async def create_key(
         self, account: str, *, source: str | None = None, who: Who, waiting: Waiting = Waiting()
     ) -> Document:
         """One more write key for the account."""
 
-        def change(transaction: Transaction) -> tuple[Document, list[StatusChange]]:
+        def change(transaction: Transaction) -> Made:
             now_us = self._clock.now_us()
-            changes = self._pass_deadlines(transaction, transaction.account(account), now_us)
+            changes = self._deadlines.record_before(transaction, account)
             changes.append(transaction.add_key(account, at_us=now_us, who=who, source=source))
             key = changes[-1].keys[-1].write_key
             return {"account": account, "write_key": key, "revoked": None, "version": changes[-1].version}, changes
 
-        return await self._commit(change, waiting)
+        return await self._commits.commit(change, waiting)
 
     async def rotate_key(
         self,
@@ -174,9 +163,9 @@ class Service:
         """Replace one key, all of a source, or the only one; the old ones drop after the grace."""
         grace_us = _grace_us(grace_seconds)
 
-        def change(transaction: Transaction) -> tuple[Document, list[StatusChange]]:
+        def change(transaction: Transaction) -> Made:
             now_us = self._clock.now_us()
-            changes = self._pass_deadlines(transaction, transaction.account(account), now_us)
+            changes = self._deadlines.record_before(transaction, account)
             made = transaction.rotate_key(
                 account, at_us=now_us, who=who, grace_us=grace_us, which=key, source=source
             )  # fmt: skip
@@ -186,40 +175,27 @@ class Service:
                 "account": account, "write_key": made.write_key, "revoked": revoked, "version": made.change.version,
             }, changes  # fmt: skip
 
-        return await self._commit(change, waiting)
+        return await self._commits.commit(change, waiting)
 
     async def revoke_key(self, account: str, *, key: str, who: Who, waiting: Waiting = Waiting()) -> Document:
         """Have the key's hits dropped from now on, for good."""
 
-        def change(transaction: Transaction) -> tuple[Document, list[StatusChange]]:
+        def change(transaction: Transaction) -> Made:
             now_us = self._clock.now_us()
-            changes = self._pass_deadlines(transaction, transaction.account(account), now_us)
+            changes = self._deadlines.record_before(transaction, account)
             changes.append(transaction.revoke_key(account, key, at_us=now_us, who=who))
             return {"account": account, "write_key": None, "revoked": key, "version": changes[-1].version}, changes
 
-        return await self._commit(change, waiting)
+        return await self._commits.commit(change, waiting)
 
     async def sweep(self) -> int:
-        """Make the deadlines durable that have come, one batch of accounts; returns how many changes that were."""
-
-        def change(transaction: Transaction) -> tuple[Document, list[StatusChange]]:
-            now_us = self._clock.now_us()
-            accounts = self._ledger.deadlines(now_us, SWEEP_ACCOUNTS)
-            transaction.load(accounts)
-            changes: list[StatusChange] = []
-            for account in accounts:
-                changes += self._pass_deadlines(transaction, transaction.account(account), now_us)
-            return {"changes": len(changes)}, changes
-
-        if self._in_doubt:
-            await self._look_at_head()
-        if not await self.read(lambda: self._ledger.deadlines(self._clock.now_us(), 1)):
-            return 0  # no write transaction a second for nothing: it would hold flips up
-        return int((await self._commit(change, Waiting(wait=False)))["changes"])
+        """Make the deadlines durable that have come, one page of accounts; returns how many changes that were."""
+        await self._commits.settle_doubt()
+        return await self.sweeper.step()
 
     async def commit(self, change: Change) -> Document:
         """Another room's change in one transaction, announced to the workers; waits for none of them."""
-        return await self._commit(change, Waiting(wait=False))
+        return await self._commits.commit(change, Waiting(wait=False))
 
     # ---- questions --------------------------------------------------------------------------------------------------
 
@@ -265,56 +241,22 @@ class Service:
         details = self._ledger.details(account)
         return replace(request, on_file={"company": details.get("name", ""), "email": details.get("owner", "")})
 
-    def _pass_deadlines(self, transaction: Transaction, row: AccountRow, now_us: int) -> list[StatusChange]:
-        """Record the deadlines of an account that have come, each dated at its moment: at its instant it wins."""
-        policy = self._shelf.of(row.account)
-        return [
-            transaction.record(decision, standing(policy, decision.account), SYSTEM)
-            for decision in due(policy, row.account, now_us)
-        ]
+    async def _sweep(self, record: Callable[[Transaction], list[StatusChange]]) -> int:
+        """The sweeper's way to commit: in a transaction that no flip shares."""
+
+        def change(transaction: Transaction) -> Made:
+            changes = record(transaction)
+            return {"changes": len(changes)}, changes
+
+        return int((await self._commits.commit(change, Waiting(wait=False), alone=True))["changes"])
 
     async def read(self, ask: Callable[[], T]) -> T:
         """Run what only reads the ledger, in a thread that holds no change up."""
-        return await asyncio.get_running_loop().run_in_executor(self._reads, ask)
+        return await self._commits.read(ask)
 
     async def in_turn(self, work: Callable[[], T]) -> T:
-        """Run what writes to the ledger in the one thread that does."""
-        return await asyncio.get_running_loop().run_in_executor(self._writes, work)
-
-    async def _commit(self, change: Change, waiting: Waiting) -> Document:
-        """Run a change in one transaction, announce it, wait behind the fence; its document, and how that went.
-
-        The head moves before anything else can be granted. A commit that fails may have been one all the same (an I/O
-        error after it was durable, an answer that was lost with the connection), so the ledger is asked where it
-        stands; the sweeper goes on asking where it cannot be.
-        """
-        asked_ns = boot_ns()
-
-        try:
-            document, changes = await self.in_turn(lambda: self._ledger.change(change))
-        except Exception:
-            self._in_doubt = True
-            with contextlib.suppress(PixelgateError):
-                await self._look_at_head()
-            raise
-        committed_ns = boot_ns()
-        self._lead.announce(changes)
-        if not waiting.wait:
-            return {**document, "enforced": False, "workers": len(self._lead.workers()), "waited_ms": 0.0}
-        workers = await self._lead.enforced(self._lead.head, waiting.timeout_seconds)
-        now_ns = boot_ns()
-        return {
-            **document,
-            "enforced": True,
-            "workers": workers,
-            "waited_ms": round((now_ns - asked_ns) / 1e6, 3),
-            "enforced_ms": round((now_ns - committed_ns) / 1e6, 3),
-        }
-
-    async def _look_at_head(self) -> None:
-        """Move the head to where the ledger stands. Raises Unreachable."""
-        self._lead.advance((await self.read(self._ledger.head)).version)
-        self._in_doubt = False
+        """Run what writes to the ledger, and is no change, in the one thread that does."""
+        return await self._commits.in_turn(work)
 
     def _dry_run(self, change: Change) -> Document:
         try:

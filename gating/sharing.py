@@ -55,7 +55,8 @@ class Sharing:
             self.ledger = opening.enter_context(contextlib.closing(await asyncio.to_thread(Ledger.open, self._url)))
             clock = Clock()
             shared = self._settings.database_url is not None
-            candidate = Candidate(self.ledger, secrets.token_hex(HOLDER_BYTES), alone=not shared)
+            holder = secrets.token_hex(HOLDER_BYTES)
+            candidate = Candidate(self.ledger, holder, alone=not shared, reading=clock.reading)
             redis = open_redis(self._settings.redis_url, name="pixelgate-gating") if self._settings.redis_url else None
             if redis is not None:
                 opening.push_async_callback(redis.aclose)

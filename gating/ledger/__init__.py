@@ -9,6 +9,7 @@ purges, billing       what is owed to deleted accounts, their receipts; payments
 history, projections  whether everything is still as it was recorded
 people, tokens        who belongs to an account; what people and programs sign in with
 lead                  who may grant leases
+beat, activity        the leader's heartbeat; when accounts were last active, as the consumers report it
 relayed               how far changes were carried to places that keep no count
 events                what payment providers told: stored, waiting, settled, erased
 effects               what decisions owe: tries, dead letters, tasks for people
@@ -24,7 +25,7 @@ from gating.ledger.ledger import Ledger
 from gating.ledger.people import PersonRow
 from gating.ledger.place import ledger_url
 from gating.ledger.purges import Noted, Owed, Purges
-from gating.ledger.rows import CHANGE, SYSTEM, AccountRow, Fault, Head, HistoryRow, KeyRow, OutboxRow, Who
+from gating.ledger.rows import CHANGE, SYSTEM, AccountRow, Come, Fault, Head, HistoryRow, KeyRow, OutboxRow, Who
 from gating.ledger.sqlite import sqlite_url
 from gating.ledger.store import Channel
 from gating.ledger.timeline import Held, Timeline, standing_at
@@ -36,6 +37,7 @@ __all__ = [
     "SYSTEM",
     "AccountRow",
     "Channel",
+    "Come",
     "Fault",
     "Head",
     "Held",

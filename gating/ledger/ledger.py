@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, Self, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, select
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, select, tuple_
 
+from gating.clock import Reading
 from gating.errors import NotFound, Unreachable
 from gating.feed import StatusChange
+from gating.ledger import beat, schema, tables
 from gating.ledger import lead as lead_row
-from gating.ledger import schema, tables
+from gating.ledger.activity import ActivityRows
+from gating.ledger.beat import BeatRow
 from gating.ledger.effects import EffectRows
 from gating.ledger.engines import file_is_missing, open_store
 from gating.ledger.history import chained_rows, verify_history
@@ -23,7 +26,7 @@ from gating.ledger.projections import verify_projections
 from gating.ledger.purges import Purges
 from gating.ledger.relayed import RelayedRows
 from gating.ledger.retry import noted, tried_again
-from gating.ledger.rows import AccountRow, Fault, Head, HistoryRow, KeyRow, OutboxRow
+from gating.ledger.rows import AccountRow, Come, Fault, Head, HistoryRow, KeyRow, OutboxRow
 from gating.ledger.store import Channel, Store, Unstorable
 from gating.ledger.timeline import Timeline, changes_of
 from gating.ledger.tokens import TokenRows
@@ -45,6 +48,8 @@ class Ledger:
         self.effects = EffectRows(store)
         self.tokens = TokenRows(store)
         self.relayed = RelayedRows(store)
+        self.beat = BeatRow(store)
+        self.activity = ActivityRows(store)
 
     @classmethod
     def open(cls, url: str) -> Self:
@@ -217,11 +222,16 @@ class Ledger:
         rows = self._rows(select(tables.rulebooks).where(tables.rulebooks.c.digest == digest))
         return (rows[0].name, rows[0].text) if rows else None
 
-    def deadlines(self, until_us: int, limit: int = PAGE_ROWS) -> list[str]:
-        """The accounts whose stored deadline comes by `until_us`, earliest first."""
-        due = tables.accounts.c.deadline_at_us
-        wanted = select(tables.accounts.c.id).where(due <= until_us).order_by(due, tables.accounts.c.id)
-        return [row.id for row in self._rows(wanted.limit(limit))]
+    def come(self, until_us: int, after: tuple[int, str] = (0, ""), limit: int = PAGE_ROWS) -> list[Come]:
+        """The accounts whose stored deadline comes by `until_us`, earliest first, beyond a place in that order."""
+        place = tables.accounts.c.deadline_at_us, tables.accounts.c.id
+        wanted = select(*place, tables.accounts.c.state).where(place[0] <= until_us, tuple_(*place) > after)
+        return [Come(row.id, row.deadline_at_us, row.state) for row in self._rows(wanted.order_by(*place).limit(limit))]
+
+    def count_come(self, until_us: int) -> int:
+        """How many accounts have a stored deadline that comes by `until_us`."""
+        counted = select(func.count().label("accounts")).where(tables.accounts.c.deadline_at_us <= until_us)
+        return int(self._rows(counted)[0].accounts)
 
     def next_deadline_us(self) -> int | None:
         """When the earliest stored deadline comes; None where there is none."""
@@ -302,9 +312,19 @@ class Ledger:
         """Begin the term after the one that was `seen`; its number, or None where that one has moved since."""
         return noted(self._store, lambda connection: lead_row.succeed(connection, seen, holder))
 
-    def renew_term(self, term: int, until_boot_ns: int) -> bool:
-        """Move the term's end, never back; False where a newer term has begun: stop granting."""
-        return noted(self._store, lambda connection: lead_row.renew_term(connection, term, until_boot_ns))
+    def renew_term(self, term: int, until_boot_ns: int, reading: Reading | None = None) -> bool:
+        """Move the term's end, never back; False where a newer term has begun: stop granting.
+
+        reading: the leader's clocks, which become the heartbeat in the same transaction: no flip waits for one more.
+        """
+
+        def renew(connection: Connection) -> bool:
+            renewed = lead_row.renew_term(connection, term, until_boot_ns)
+            if renewed and reading is not None:
+                beat.store(connection, reading)
+            return renewed
+
+        return noted(self._store, renew)
 
     def release_term(self, term: int) -> bool:
         """End the term now; False where a newer one has begun."""

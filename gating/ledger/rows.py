@@ -73,6 +73,20 @@ class AccountRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Come:
+    """An account whose stored deadline has come. state: `account.Account` as JSON, unread: most are only passed on."""
+
+    id: str
+    at_us: int
+    state: str
+
+    @property
+    def account(self) -> Account:
+        """The account."""
+        return Account.from_json(self.state)
+
+
+@dataclass(frozen=True, slots=True)
 class KeyRow:
     """One write key. source: what it is for, as its account calls it. revoked_at_us may lie ahead (a grace)."""
 

@@ -20,7 +20,7 @@ from sqlalchemy import (
     Text,
 )
 
-REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
+REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
 """Every migration, oldest first; this release reads and writes the last one's schema."""
 
 BIG: Final = BigInteger().with_variant(Integer, "sqlite")
@@ -338,4 +338,34 @@ sessions_ended = Table(
     metadata,
     Column("account", NAME, ForeignKey("accounts.id"), primary_key=True),
     Column("sessions_ended_at_us", BIG, nullable=False),
+)
+
+# At most one row: the leading service's last heartbeat, and what is believed of the time (`gating/heartbeat.py`).
+heartbeat = Table(
+    "heartbeat",
+    metadata,
+    Column("id", Integer, CheckConstraint("id = 1", name="one_row"), primary_key=True, autoincrement=False),
+    Column("wall_us", BIG, nullable=False),
+    Column("boot_id", Text, nullable=False),
+    Column("boot_ns", BIG, nullable=False),
+    Column("least_us", BIG, nullable=False),
+    Column("steady_us", BIG, nullable=False),
+)
+
+# When each account's newest kept hit was received, as the consumers report it; a deadline on activity asks when it
+# comes, so that no hit and no report touches `accounts`. No foreign key: a consumer may not read what it would check.
+activity = Table(
+    "activity",
+    metadata,
+    Column("account", NAME, primary_key=True),
+    Column("at_us", BIG, nullable=False),
+)
+
+# Who reports activity. All hits that a reporter's sources held, received before `until_us`, are in `activity`.
+activity_reporters = Table(
+    "activity_reporters",
+    metadata,
+    Column("place", NAME, primary_key=True),
+    Column("until_us", BIG, nullable=False),
+    Column("seen_at_us", BIG, nullable=False),
 )

@@ -10,7 +10,8 @@ already committed and enforced.
 
 import re
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,7 +20,9 @@ from sqlalchemy import Connection, delete, insert, select, update
 from gating.account import Account, Decision, Standing
 from gating.errors import AlreadyExists, InputInvalid, NotFound, Refused
 from gating.feed import StatusChange
-from gating.ledger import billing, events, purges, tables
+from gating.heartbeat import Heartbeat
+from gating.ledger import activity, beat, billing, events, purges, tables
+from gating.ledger.activity import Activity
 from gating.ledger.book import Book, Loaded, settled_state
 from gating.ledger.entry import Entry, effects_of
 from gating.ledger.history import digest_of
@@ -63,6 +66,7 @@ class Transaction:
         self._head: int = row.head
         self._chain: bytes = row.chain
         self._book = Book(connection)
+        self._beat: Heartbeat | None = None
 
     # ---- reading --------------------------------------------------------------------------------------------------
 
@@ -93,7 +97,31 @@ class Transaction:
         """Read these accounts (or that they do not exist) with few statements, ahead of many changes."""
         self._book.load(accounts)
 
+    def heartbeat(self) -> Heartbeat | None:
+        """The leading service's last heartbeat; None before the first."""
+        if self._beat is None:
+            self._beat = beat.read(self._connection)
+        return self._beat
+
+    def activity(self, account: str, now_us: int) -> Activity:
+        """What the consumers have reported of the account."""
+        return activity.of_account(self._connection, account, now_us)
+
     # ---- changes --------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """A block of changes that stands or falls by itself: an error undoes it, and leaves all that was before it."""
+        self.finish()
+        before = self._head, self._chain
+        try:
+            with self._connection.begin_nested():
+                yield
+                self.finish()
+        except BaseException:
+            self._head, self._chain = before
+            self._book = Book(self._connection)
+            raise
 
     def next_version(self) -> int:
         """The version that the next change will get; nobody else can get it while this transaction runs."""
@@ -291,6 +319,7 @@ class Transaction:
         if not self._existing(account).newest.final:
             raise Refused(f"account {account!r} is not deleted: nothing of it is purged")
         erased = self.erase_details(account) + events.erase_account(self._connection, account)
+        activity.erase(self._connection, account)
         payments, until_us = billing.keep(self._connection, account, years)
         if left := purges.words_left(self._connection, account):
             raise ValueError(f"{left} texts of a purged account are left")

@@ -129,13 +129,13 @@ def test_deadlines_that_came_become_durable_in_one_transaction_each_with_its_ver
         desk.do("cancel", account)
     assert ledger.next_deadline_us() == START_US + 30 * DAY_US
     desk.now_us = START_US + 31 * DAY_US
-    assert ledger.deadlines(desk.now_us) == ["c", "a"]
+    assert [come.id for come in ledger.come(desk.now_us)] == ["c", "a"]
     changes = desk.sweep()
     assert [(c.account, c.version, c.at_us - START_US) for c in changes] == [
         ("c", 7, 30 * DAY_US),
         ("a", 8, 31 * DAY_US),
     ]
-    assert ledger.deadlines(desk.now_us) == []
+    assert [come.id for come in ledger.come(desk.now_us)] == []
     assert ledger.history("a")[-1].command == "lapse"
 
 
@@ -218,7 +218,7 @@ def test_accounts_are_listed_by_the_bytes_of_their_ids_page_by_page(ledger, desk
     assert [row.id for row in ledger.accounts()] == sorted(ids, key=str.encode)
     for account in ids:
         desk.do("cancel", account)
-    assert ledger.deadlines(desk.now_us + 31 * DAY_US) == sorted(ids, key=str.encode)
+    assert [come.id for come in ledger.come(desk.now_us + 31 * DAY_US)] == sorted(ids, key=str.encode)
 
 
 UNSTORABLE = ["a\0b", "\0", "half\ud800"]

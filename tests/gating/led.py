@@ -32,3 +32,10 @@ def led(directory: DataDirectory, url: str):
         )  # fmt: skip
         closing.enter_context(lead)
         yield Led(ledger, lead, closing.enter_context(contextlib.closing(Service(ledger, lead, clock))))
+
+
+def jump(clock: Clock, by_us: int) -> None:
+    """The host's clock was set while no service ran: this one stands as one that started now would."""
+    wall_ns = clock._wall_ns
+    clock._wall_ns = lambda: wall_ns() + by_us * 1000
+    clock._offset_ns += by_us * 1000

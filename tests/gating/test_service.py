@@ -3,14 +3,15 @@
 import pytest
 
 from gating.account import Request
+from gating.commits import Waiting
 from gating.datadir import DataDirectory
 from gating.errors import AlreadyExists, InputInvalid, NotFound, Refused
 from gating.ledger import Who
 from gating.lifecycle import open_account, standing
 from gating.policy import load_rulebook, parse_rulebook
 from gating.process import Leading
-from gating.service import Waiting
 from gating.status import DAY_US, Role
+from tests.gating.led import jump
 
 OPERATOR = Who("tests", Role.OPERATOR)
 
@@ -101,23 +102,12 @@ async def test_no_wait_commits_and_answers_at_once(service):
     assert (await service.account("shop"))["status"] == "PAUSED"
 
 
-class Later:
-    """The service's clock, some time ahead."""
-
-    def __init__(self, clock, by_us):
-        self._clock = clock
-        self._by_us = by_us
-
-    def now_us(self):
-        return self._clock.now_us() + self._by_us
-
-
 async def test_a_deadline_is_shown_at_once_and_swept_with_its_own_moment(service):
     """CONTRACT: a change by deadline appears in the history with the deadline's moment."""
     await open_shop(service)
     await service.do("shop", command("cancel"))
     due_at = (await service.account("shop"))["deadline"]["at"]
-    service._clock = Later(service._clock, 31 * DAY_US)
+    jump(service.clock, 31 * DAY_US)
     assert (await service.account("shop"))["status"] == "DELETED"
     assert await service.sweep() == 1
     last = (await service.history("shop"))[-1]
@@ -128,7 +118,7 @@ async def test_a_deadline_is_shown_at_once_and_swept_with_its_own_moment(service
 async def test_at_its_instant_the_deadline_wins_over_any_command(service):
     await open_shop(service)
     await service.do("shop", command("cancel"))
-    service._clock = Later(service._clock, 30 * DAY_US)
+    jump(service.clock, 30 * DAY_US)
     with pytest.raises(Refused):
         await service.do("shop", command("reactivate"))
 
@@ -175,11 +165,11 @@ async def test_an_account_keeps_the_rulebook_version_it_was_created_under(servic
     """RULEBOOKS, all five, 1: a later edit of the rulebook moves nothing."""
     older = parse_rulebook(load_rulebook("default").text.replace('span = "30d"', 'span = "3d"'), "default")
     with leading.ledger.begin() as transaction:
-        decision = open_account(older, "shop", None, leading.service._clock.now_us())
+        decision = open_account(older, "shop", None, leading.service.clock.now_us())
         transaction.keep_rulebook(older.digest, older.name, older.text)
         transaction.create_account(decision, standing(older, decision.account), OPERATOR)
     await service.do("shop", command("cancel"))
-    service._clock = Later(service._clock, 4 * DAY_US)
+    jump(service.clock, 4 * DAY_US)
     assert (await service.account("shop"))["status"] == "DELETED"
 
 

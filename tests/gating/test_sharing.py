@@ -10,13 +10,13 @@ import redis.asyncio
 from collector.gate import Gate
 from collector.outcome import Outcome
 from gating.account import Request
+from gating.commits import Waiting
 from gating.config import LeadSettings
 from gating.datadir import DataDirectory
 from gating.errors import InputInvalid, NotEnforcedInTime
 from gating.ledger import Who
 from gating.redis_feed import RedisFeed
 from gating.redis_keys import POINTER
-from gating.service import Waiting
 from gating.sharing import Sharing
 from gating.status import Role
 from tests.eventually import aeventually

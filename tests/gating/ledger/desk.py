@@ -47,7 +47,7 @@ class Desk:
         return made
 
     def sweep(self):
-        accounts = self.ledger.deadlines(self.now_us)
+        accounts = [come.id for come in self.ledger.come(self.now_us)]
         with self.ledger.begin() as transaction:
             transaction.load(accounts)
             return [change for account in accounts for change in self.pass_deadlines(transaction, account)]

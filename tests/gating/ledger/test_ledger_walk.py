@@ -142,7 +142,7 @@ class WalkOnPostgres(Walk):
             connection.execute(
                 "TRUNCATE accounts, keys, history, details, gate, outbox, relayed, rulebooks, purges, receipts, "
                 "billing_records, tokens, people, effect_dead, effect_tasks, sessions_ended, webhook_events, "
-                "webhook_customers, webhook_subscriptions"
+                "webhook_customers, webhook_subscriptions, heartbeat, activity, activity_reporters"
             )
             connection.execute("UPDATE meta SET head = 0, chain = %s", [bytes(32)])
         yield self.url

@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from gating.account import Request
+from gating.commits import Waiting
 from gating.datadir import DataDirectory
 from gating.errors import Unreachable
 from gating.ledger import Ledger, Who, postgres
-from gating.service import Waiting
 from gating.status import Role
 from tests.eventually import aeventually, eventually
 from tests.gating.led import led
