@@ -81,7 +81,8 @@ async def _serve(data: DataDirectory, settings: ConsumerSettings) -> None:
             doors.append((server_of(metrics), port))
         looping = asyncio.create_task(service.loop.run())
         looping.add_done_callback(lambda _: stopped.set())
-        beside = [asyncio.create_task(_fold_now_and_then(service)), asyncio.create_task(_purge(data, service.purger))]
+        works = (_fold_now_and_then(service), _purge(data, service.purger), service.activity.run())
+        beside = [asyncio.create_task(work) for work in works]
         if service.announcer is not None:
             beside.append(asyncio.create_task(service.announcer.run()))
         try:

@@ -12,7 +12,7 @@ from consumers.warehouse.protocol import Audience, View
 from gating.ledger import Ledger
 from gating.ledger.rows import AccountRow
 from gating.ledger.timeline import Change, Timeline
-from gating.lifecycle import due, standing
+from gating.lifecycle import SILENCE_UNKNOWN, due, standing
 from gating.shelf import Shelf
 from gating.status import Access, Status
 
@@ -71,7 +71,7 @@ class Accounts:
             return []
         policy = self._rulebooks().of(row.account)
         changes = []
-        for decision in due(policy, row.account, self._now_us()):
+        for decision in due(policy, row.account, self._now_us(), SILENCE_UNKNOWN):
             stands = standing(policy, decision.account)
             changes.append(Change(row.version, decision.at_us, stands.verdict, stands.until_us, stands.then))
         return changes
@@ -80,7 +80,8 @@ class Accounts:
         deadline = row.account.deadline
         if deadline is None or deadline.at_us > self._now_us():
             return row.access
-        return due(self._rulebooks().of(row.account), row.account, self._now_us())[-1].access
+        passed = due(self._rulebooks().of(row.account), row.account, self._now_us(), SILENCE_UNKNOWN)
+        return passed[-1].access if passed else row.access
 
     def _opened(self) -> Ledger:
         with self._opening:

@@ -26,6 +26,9 @@ class ConsumerSettings(BaseSettings):
     metrics_port: int = Field(
         default=0, ge=0, le=65535, description="port for /metrics and health of a role run alone, on 127.0.0.1; 0: none"
     )
+    activity_seconds: float = Field(
+        default=600.0, gt=0, le=86_400, description="how often accounts' last activity is reported to the ledger"
+    )
     database_url: str | None = Field(None, validation_alias="DATABASE_URL", description=DATABASE_URL)
     kafka_bootstrap: str | None = Field(None, validation_alias="KAFKA_BOOTSTRAP", description=KAFKA_BOOTSTRAP)
     clickhouse_url: str | None = Field(None, validation_alias="CLICKHOUSE_URL", description=CLICKHOUSE_URL)

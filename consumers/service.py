@@ -17,6 +17,7 @@ from collector.errors import TotalDamaged
 from collector.topics import Topics
 from collector.totals import fold
 from consumers.accounts import Accounts
+from consumers.activity import Activity
 from consumers.config import ConsumerSettings
 from consumers.errors import QuestionInvalid, WarehouseFailed
 from consumers.export import Exported, Format, export_file
@@ -70,9 +71,14 @@ class Service:
         materialiser = Materialiser(self.warehouse, shared=self.kafka is not None)
         self.loop = Loop(self._source(materialiser), materialiser, settler)
         self.announcer = self._announcer()
+        files = Files(data)
         self.purger = Purger(
-            lambda: Ledger.open_existing(url), self.warehouse, Files(data), self.loop.on_worker, self.clock.now_us,
+            lambda: Ledger.open_existing(url), self.warehouse, files, self.loop.on_worker, self.clock.now_us,
             log=kafka_log(self.kafka, self.clock.now_us, self._topics),
+        )  # fmt: skip
+        self.activity = Activity(
+            lambda: Ledger.open_existing(url), self.loop, self.warehouse, self.clock.now_us,
+            place=files.place, seconds=settings.activity_seconds,
         )  # fmt: skip
         self._readers = ThreadPoolExecutor(READERS_MAX, thread_name_prefix="reader")
 
@@ -195,6 +201,7 @@ class Service:
             await self.announcer.close()
         await self.loop.close()
         self.purger.close()
+        self.activity.close()
         self.accounts.close()
         self.warehouse.close()
 

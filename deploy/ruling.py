@@ -84,7 +84,7 @@ class Judge:
     def _ahead(self, known: Ruling, book: Policy, account: str, at_us: int) -> Ruling:
         """From the newest change on, with every deadline that comes by itself until then."""
         stored = self._ledger.account(account)
-        lapses = lifecycle.due(book, stored.account, at_us)
+        lapses = lifecycle.due(book, stored.account, at_us, lifecycle.SILENCE_UNKNOWN)
         then = lapses[-1].account if lapses else stored.account
         standing = lifecycle.standing(book, then)
         because = f"its status is {then.status}" + (f", {LAPSED}" if lapses else "")

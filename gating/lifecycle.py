@@ -11,6 +11,7 @@ deadline that has come rather than apply it: one decision is one change, and at 
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Final
 
 from gating import refusal, stack
 from gating.account import LAST_ACTIVITY, Account, Decision, Effect, Request, Standing
@@ -20,6 +21,10 @@ from gating.terms import checked_values, may
 
 OPEN = Command("create")
 """How an account's beginning is written in the history."""
+
+
+SILENCE_UNKNOWN: Final = 0
+"""For whoever asks without the consumers' reports: a deadline on activity comes only once it is recorded."""
 
 
 def open_account(policy: Policy, account_id: str, plan: str | None, now_us: int) -> Decision:

@@ -222,15 +222,17 @@ class Service:
     # ---- inside -----------------------------------------------------------------------------------------------------
 
     def _show(self, account: str) -> Document:
-        row = self._ledger.account(account)
-        shown = account_view(self._shelf.of(row.account), row, self._ledger.keys(account), self._clock.now_us())
+        row, now_us = self._ledger.account(account), self._clock.now_us()
+        seen = self._ledger.activity.of(account, now_us)
+        shown = account_view(self._shelf.of(row.account), row, self._ledger.keys(account), now_us, seen)
         return {**shown, "rulebook_packaged": is_packaged(row.account)}
 
     def _list(self, status: str | None, rulebook: str | None) -> list[Document]:
         """The status asked for is the one of now, not the stored one."""
         now_us = self._clock.now_us()
+        known_us = self._ledger.activity.known_us(now_us)
         rows = self._ledger.accounts(rulebook=rulebook)
-        lines = (account_line(self._shelf.of(row.account), row, now_us) for row in rows)
+        lines = (account_line(self._shelf.of(row.account), row, now_us, known_us) for row in rows)
         return [line for line in lines if status is None or line["status"] == status.upper()]
 
     def _with_what_is_on_file(self, policy: Policy, request: Request, account: str) -> Request:

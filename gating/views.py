@@ -3,11 +3,14 @@
 Pure. A status is shown as of now: a deadline that has come counts even while nobody has made it durable yet.
 """
 
+from dataclasses import replace
 from typing import Any, Final
 
+from gating.account import LAST_ACTIVITY
 from gating.feed import StatusChange
 from gating.ledger import AccountRow, HistoryRow, KeyRow
-from gating.lifecycle import due, standing
+from gating.ledger.activity import Activity
+from gating.lifecycle import active, due, standing
 from gating.rulebook import Policy
 from gating.times import rfc3339
 
@@ -17,15 +20,24 @@ DIGEST_CHARACTERS: Final = 12
 """Of a rulebook's digest, as shown: enough to tell versions apart."""
 
 
-def account_view(policy: Policy, row: AccountRow, keys: list[KeyRow], now_us: int) -> Document:
-    """`account show`: where it stands at `now_us`, and its write keys."""
-    digest = row.account.rulebook_digest[:DIGEST_CHARACTERS]
-    return {**account_line(policy, row, now_us), "rulebook_digest": digest, "keys": [key_view(key) for key in keys]}
+def account_view(
+    policy: Policy, row: AccountRow, keys: list[KeyRow], now_us: int, seen: Activity | None = None
+) -> Document:
+    """`account show`: where it stands at `now_us`, and its write keys. seen: what the consumers reported of it."""
+    known_us = None
+    if seen is not None:
+        row, known_us = replace(row, account=active(policy, row.account, seen.at_us)), seen.known_us
+    return {
+        **account_line(policy, row, now_us, known_us),
+        "last_activity": rfc3339(row.account.anchors[LAST_ACTIVITY]),
+        "rulebook_digest": row.account.rulebook_digest[:DIGEST_CHARACTERS],
+        "keys": [key_view(key) for key in keys],
+    }
 
 
-def account_line(policy: Policy, row: AccountRow, now_us: int) -> Document:
-    """One account of `account list`."""
-    passed = due(policy, row.account, now_us)
+def account_line(policy: Policy, row: AccountRow, now_us: int, known_us: int | None = None) -> Document:
+    """One account of `account list`. known_us: up to when its activity is known (None: up to now)."""
+    passed = due(policy, row.account, now_us, known_us)
     account = passed[-1].account if passed else row.account
     stands = standing(policy, account)
     deadline = account.deadline

@@ -421,6 +421,12 @@ SELECT journal, reason, count() FROM gone FINAL GROUP BY journal, reason;
 -- name: all_missing
 SELECT DISTINCT journal, first, last FROM missing ORDER BY journal, first, last;
 
+-- name: active
+-- Without FINAL: a row that will be replaced or was taken away was received all the same.
+SELECT account, toUnixTimestamp64Micro(max(received_at)) FROM events
+WHERE received_at >= fromUnixTimestamp64Micro({since_us:Int64}) AND account > {after:String}
+GROUP BY account ORDER BY account LIMIT {limit:UInt64};
+
 -- name: counts
 -- One statement, so that the figures of a report agree: all its parts read the same rows.
 SELECT kind, CAST(NULL, 'Nullable(String)') AS value, n FROM (

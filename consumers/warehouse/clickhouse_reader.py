@@ -61,6 +61,11 @@ class ClickHouseReader:
         self._whole = True
         return _rows_in(path)
 
+    def active(self, since_us: int, after: str, limit: int) -> list[tuple[str, int]]:
+        with self._client.failing("looking for active accounts"):
+            rows = self._client.rows("active", since_us=since_us, after=after, limit=limit)
+            return [(account, at_us) for account, at_us in rows]
+
     def close(self) -> None:
         if self._closed:
             return

@@ -318,6 +318,11 @@ SELECT count(*) FROM unverified
 WHERE (account = $account OR (account = '' AND list_contains($keys::VARCHAR[], write_key)))
     AND received_at >= make_timestamp($from_us::BIGINT) AND received_at < make_timestamp($to_us::BIGINT);
 
+-- name: active
+SELECT account, epoch_us(max(received_at)) FROM events
+WHERE received_at >= make_timestamp($since_us::BIGINT) AND account > $after
+GROUP BY account ORDER BY account LIMIT $limit;
+
 -- name: by_name
 SELECT name, count(*) AS n FROM seen($account, $from_us, $to_us, $revealed) WHERE visible
 GROUP BY 1 ORDER BY n DESC, 1 NULLS LAST LIMIT $groups_max;

@@ -75,6 +75,10 @@ class DuckDBReader:
         with self._reading("writing a Parquet file"):
             return int(self._run("parquet", values_of(view, period) | {"file": str(path)}).fetchall()[0][0])
 
+    def active(self, since_us: int, after: str, limit: int) -> list[tuple[str, int]]:
+        with self._reading("looking for active accounts"):
+            return self._run("active", {"since_us": since_us, "after": after, "limit": limit}).fetchall()
+
     def close(self) -> None:
         self._connection.close()
         left, self._left = self._left, None

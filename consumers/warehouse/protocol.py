@@ -207,5 +207,10 @@ class WarehouseReader(Protocol):
     def write_parquet(self, view: View, period: Period, path: Path) -> int:
         """Write the same events as a Parquet file at `path`; return how many."""
 
+    def active(self, since_us: int, after: str, limit: int) -> list[tuple[str, int]]:
+        """Return accounts beyond `after`, in order of their ids' bytes, with when the newest of their settled events
+        was received, of those received at `since_us` or later; at most `limit`. For no person's eyes: hidden events
+        count like others."""
+
     def close(self) -> None:
         """Let go. Idempotent."""

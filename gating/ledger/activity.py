@@ -60,8 +60,15 @@ class ActivityRows:
         values = {"place": place, "until_us": until_us, "seen_at_us": now_us}
         noted(self._store, lambda connection: connection.execute(_REPORTED, values))
 
+    def reported_us(self, place: str) -> int:
+        """Up to when this reporter has noted all; 0 where it never has."""
+        wanted = select(activity_reporters.c.until_us).where(activity_reporters.c.place == place)
+        with self._store.reading() as connection:
+            return int(connection.execute(wanted).scalar() or 0)
+
     def known_us(self, now_us: int) -> int:
-        """Up to when all activity is known, by every reporter that is heard of; 0 where nothing is known."""
+        """Up to when all activity is known: each reporter asks every place that may hold hits, so the one that knows
+        most counts. 0 where nothing is known."""
         with self._store.reading() as connection:
             return known_us(connection, now_us)
 
@@ -74,7 +81,7 @@ class ActivityRows:
 def known_us(connection: Connection, now_us: int) -> int:
     """As `ActivityRows.known_us`."""
     row = activity_reporters.c
-    heard = select(func.min(row.until_us)).where(
+    heard = select(func.max(row.until_us)).where(
         row.seen_at_us > now_us - SILENT_US, row.seen_at_us < now_us + FUTURE_US
     )
     return min(int(connection.execute(heard).scalar() or 0), now_us)

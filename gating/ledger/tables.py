@@ -361,7 +361,7 @@ activity = Table(
     Column("at_us", BIG, nullable=False),
 )
 
-# Who reports activity. All hits that a reporter's sources held, received before `until_us`, are in `activity`.
+# Who reports activity. All hits received before `until_us` are in `activity`.
 activity_reporters = Table(
     "activity_reporters",
     metadata,

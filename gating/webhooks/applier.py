@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from gating.errors import PixelgateError, Unreachable
+from gating.errors import ClockInDoubt, PixelgateError, Unreachable
 from gating.feed import StatusChange
 from gating.ledger import Ledger, Transaction, events
 from gating.ledger.events import EventRow, Outcome, State
@@ -94,7 +94,7 @@ class Applier:
             changes: list[StatusChange] = []
             for row in rows:
                 if row.sequence in waiting:
-                    state, made = apply(transaction, self._shelf, row, self._clock.now_us())
+                    state, made = apply(transaction, self._shelf, row, self._clock.reading())
                     states.append((row.provider, state))
                     changes += made
             return {"states": states}, changes
@@ -108,6 +108,8 @@ class Applier:
                 for row in rows:
                     await self._apply([row])
                 return
+            if isinstance(error, ClockInDoubt):
+                return  # it waits with its account
             await self._fail(rows[0], error)
             return
         self._counts.events.update(done["states"])
@@ -124,7 +126,7 @@ class Applier:
         self._counts.events[row.provider, State.FAILED] += 1
 
     async def _erase(self) -> None:
-        if time.monotonic() < self._erased_at + ERASE_SECONDS:
+        if time.monotonic() < self._erased_at + ERASE_SECONDS or self._service.clock_desk.doubt() is not None:
             return
         before_us = self._clock.now_us() - self._keep_us
         gone = await asyncio.to_thread(

@@ -9,11 +9,13 @@ from dataclasses import dataclass, field, replace
 
 from gating import stack
 from gating.account import Account, Decision, Effect, Request
+from gating.clock import Reading
+from gating.deadlines import Deadlines
 from gating.errors import InputInvalid, Refused
 from gating.feed import StatusChange
-from gating.ledger import SYSTEM, Transaction, Who, events
+from gating.ledger import Transaction, Who, events
 from gating.ledger.events import EventRow, Outcome, State
-from gating.lifecycle import decide, due, standing
+from gating.lifecycle import decide, standing
 from gating.rulebook import PERIOD_END, Policy
 from gating.shelf import Shelf
 from gating.status import Command, Role, Status
@@ -27,9 +29,13 @@ PERIOD = Command("period_end")
 """How a paid period's new end is written in the history; no rulebook need have a row for it."""
 
 
-def apply(transaction: Transaction, shelf: Shelf, row: EventRow, now_us: int) -> tuple[State, list[StatusChange]]:
-    """Apply an event that waits, and note what became of it: its state, and the changes to announce."""
-    carried = _Carried(transaction, shelf, row, now_us)
+def apply(transaction: Transaction, shelf: Shelf, row: EventRow, reading: Reading) -> tuple[State, list[StatusChange]]:
+    """Apply an event that waits, and note what became of it: its state, and the changes to announce.
+
+    reading: the service's clocks now. Raises ClockInDoubt where the account waits for the clock to be believed: so does
+    the event then.
+    """
+    carried = _Carried(transaction, shelf, row, reading.wall_us, Deadlines(shelf, lambda: reading))
     outcome = carried.outcome()
     events.settle(transaction.connection, row.sequence, outcome)
     return outcome.state, carried.changes
@@ -47,6 +53,7 @@ class _Carried:
     shelf: Shelf
     row: EventRow
     now_us: int
+    deadlines: Deadlines
     changes: list[StatusChange] = field(default_factory=list)
 
     def outcome(self) -> Outcome:
@@ -109,7 +116,7 @@ class _Carried:
         judged = judge(Known.from_json(text) if text else Known(), fact)
         others = [Known.from_json(known) for place, (known, _) in stored.items() if place != key]
         moves = {moved for _, moved in stored.values()}
-        self._pass_deadlines(account)
+        self.changes += self.deadlines.record_before(self.transaction, account)
         version = self._period(event, account, judged.known.period_end_us)
         outcome = _ignored(judged.why)
         if judged.acts:
@@ -119,7 +126,7 @@ class _Carried:
         elif version is not None and outcome.state is not State.APPLIED:
             outcome = Outcome(State.APPLIED, outcome.why or None, version=version)
         events.keep_known(self.transaction.connection, account, *key, judged.known.to_json(), moved_us)
-        self._pass_deadlines(account)
+        self.changes += self.deadlines.record(self.transaction, account)
         return outcome
 
     def _act(
@@ -144,7 +151,8 @@ class _Carried:
         values = _values(policy, command, event, known)
         request = Request(command, Role.SYSTEM, _who(event).id, reason=rule.reason, values=values)
         try:
-            decision = decide(policy, account, request, self.now_us)
+            known_us = self.deadlines.known_us(self.transaction, account.id, self.now_us)
+            decision = decide(policy, account, request, self.now_us, known_us)
         except (Refused, InputInvalid) as error:
             return _ignored(f"not carried out: {error}")
         if not decision.changed:
@@ -176,12 +184,6 @@ class _Carried:
         )  # fmt: skip
         self.changes.append(change)
         return change.version
-
-    def _pass_deadlines(self, account: str) -> None:
-        row = self.transaction.account(account)
-        policy = self.shelf.of(row.account)
-        for decision in due(policy, row.account, self.now_us):
-            self.changes.append(self.transaction.record(decision, standing(policy, decision.account), SYSTEM))
 
 
 def nothing_meant(event: Event) -> str:

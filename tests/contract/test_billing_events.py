@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from gating.account import Request
+from gating.clock import Reading
 from gating.ledger import Ledger, Who, tables
 from gating.ledger.events import Received, State, pending, store
 from gating.lifecycle import carry_out, due, open_account, standing
@@ -63,9 +64,9 @@ class Books:
     def applied(self, at_us: int) -> list[State]:
         """Apply what waits; the states it came to."""
         rows = self.ledger.look(lambda connection: pending(connection, 100))
-        shelf = Shelf(self.ledger)
+        shelf, clocks = Shelf(self.ledger), Reading(at_us, "this boot", 0)
         return [
-            self.ledger.change(lambda transaction, row=row: apply(transaction, shelf, row, at_us))[0] for row in rows
+            self.ledger.change(lambda transaction, row=row: apply(transaction, shelf, row, clocks))[0] for row in rows
         ]
 
     @property

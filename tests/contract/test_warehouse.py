@@ -447,3 +447,22 @@ def test_any_purge_leaves_exactly_the_other_accounts(warehouse, kept, leaving):
     assert sums.get("events", 0) == sum(e.verified for e in stay)
     assert sums.get("unverified", 0) == sum(not e.verified for e in stay)
     assert sums.get("purged", 0) == len(events) - len(stay)
+
+
+def test_accounts_are_active_by_their_newest_kept_event_hidden_or_not_page_by_page(warehouse):
+    """customertrackr 6: a kept hit is activity; what waits for the ledger's history is not known yet."""
+    put(
+        warehouse,
+        event(1, received_at=T0, account="a"), event(2, received_at=T0 + SECOND, account="b", verdict=HIDE),
+        event(3, received_at=T0 + 2 * SECOND, account="a"),
+        event(4, received_at=T0 + 3 * SECOND, account="c", verified=False), event(5, received_at=T0 + SECOND, account="d"),
+    )  # fmt: skip
+    reader = warehouse.reader()
+    try:
+        assert reader.active(0, "", 10) == [("a", T0 + 2 * SECOND), ("b", T0 + SECOND), ("d", T0 + SECOND)]
+        assert reader.active(0, "", 1) == [("a", T0 + 2 * SECOND)]
+        assert reader.active(T0 + 1, "a", 10) == [("b", T0 + SECOND), ("d", T0 + SECOND)]
+        assert reader.active(T0 + 2 * SECOND, "", 10) == [("a", T0 + 2 * SECOND)]
+        assert reader.active(T0 + 3 * SECOND, "", 10) == []
+    finally:
+        reader.close()
