@@ -30,9 +30,8 @@ class Deadlines:
 
         Raises NotFound.
         """
-        reading = self._reading()
-        found = self._come(transaction, account, reading.wall_us)
-        doubt = doubt_of(transaction.heartbeat(), reading) if found else None
+        found = self._come(transaction, account, self._reading().wall_us)
+        doubt = self._doubt(transaction) if found else None
         changes = []
         for decision in found:
             if doubt is not None and doubt.holds(decision):
@@ -51,7 +50,7 @@ class Deadlines:
         now = transaction.account(account).account
         if now.deadline is None or not now.deadline.fixed:
             return changes
-        doubt = doubt_of(transaction.heartbeat(), self._reading())
+        doubt = self._doubt(transaction)
         if doubt is not None and now.deadline.at_us <= doubt.horizon_us:
             raise _in_doubt(now, now.deadline, doubt)
         return changes
@@ -62,6 +61,10 @@ class Deadlines:
         if deadline is None or deadline.fixed:
             return None
         return transaction.activity(account, now_us).known_us
+
+    def _doubt(self, transaction: Transaction) -> Doubt | None:
+        beat = transaction.heartbeat()  # first: one that is stored meanwhile must not be later than the reading
+        return doubt_of(beat, self._reading())
 
     def _come(self, transaction: Transaction, account: str, now_us: int) -> tuple[Decision, ...]:
         row = transaction.account(account)

@@ -87,7 +87,8 @@ class Sweeper:
     def state(self) -> ClockState:
         """The clock as of now; reads the ledger."""
         waiting = 0 if self.seen is None else self.seen.waiting
-        return ClockState(self._reading(), self._ledger.beat.read(), waiting)
+        beat = self._ledger.beat.read()  # first: one that is stored meanwhile must not be later than the reading
+        return ClockState(self._reading(), beat, waiting)
 
     def look_again(self) -> None:
         """Look at all that waits at the next step: what it waited for may have come."""

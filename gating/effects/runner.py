@@ -12,7 +12,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeVar
 
 from gating.clock import Clock
+from gating.effects.done import Done
 from gating.effects.protocol import Handler, NotSent
+from gating.effects.rounds import Rounds
 from gating.errors import PixelgateError
 from gating.ledger import Ledger
 from gating.ledger.effects import Owed
@@ -23,6 +25,8 @@ T = TypeVar("T")
 ACCOUNTS_MAX: Final = 8
 """Accounts whose effects are carried out at once: so many connections a receiver sees."""
 POLL_SECONDS: Final = 0.5
+PAUSE_SECONDS: Final = 0.02
+"""Between two looks of one round."""
 TRY_SECONDS: Final = 60.0
 TRIES_MAX: Final = 20
 TRYING_SECONDS_MAX: Final = 3 * 24 * 3600
@@ -60,6 +64,8 @@ class Runner:
         wait: Callable[[int], float] = wait_seconds,
     ) -> None:
         self._rows, self._handlers, self._clock = ledger.effects, handlers, clock
+        self._rounds = Rounds(ledger.effects, handlers)
+        self._done = Done(ledger.effects, in_turn)
         self._in_turn, self._leads, self._tries_max, self._wait = in_turn, leads, tries_max, wait
         self._busy: dict[str, asyncio.Task[None]] = {}
 
@@ -76,7 +82,7 @@ class Runner:
                 if ended:
                     await asyncio.wait(ended, timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
                 elif not begun:
-                    await asyncio.sleep(POLL_SECONDS)
+                    await asyncio.sleep(POLL_SECONDS if self._rounds.is_over else PAUSE_SECONDS)
                 self._reap()
         finally:
             for task in self._busy.values():
@@ -90,7 +96,7 @@ class Runner:
         if room <= 0 or not self._handlers:
             return 0
         now_us, busy = self._clock.now_us(), list(self._busy)
-        ready = await asyncio.to_thread(self._rows.ready, list(self._handlers), now_us, without=busy, limit=room)
+        ready = await asyncio.to_thread(self._rounds.look, now_us, without=busy, limit=room)
         for effect in ready:
             self._busy[effect.account] = asyncio.create_task(self._one(effect))
         return len(ready)
@@ -116,7 +122,7 @@ class Runner:
         if moment_us > effect.at_us and effect.kind in UNDONE_BY:
             later = await asyncio.to_thread(self._rows.later_effects, effect.account, effect.version)
             if later & UNDONE_BY[effect.kind]:
-                await self._in_turn(lambda: self._rows.done(effect.id))
+                await self._done.note(effect.id)
                 return
         if not self._leads():
             return
@@ -126,7 +132,7 @@ class Runner:
         except (NotSent, PixelgateError, TimeoutError) as error:
             await self._failed(effect, str(error) or f"not done within {TRY_SECONDS:g} s")
         else:
-            await self._in_turn(lambda: self._rows.done(effect.id))
+            await self._done.note(effect.id)
 
     async def _failed(self, effect: Owed, error: str) -> None:
         now_us = self._clock.now_us()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import orjson
-from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Boolean, Connection, and_, delete, func, insert, literal_column, select, update
 
 from gating.errors import NotFound
 from gating.ledger import tables
@@ -23,6 +23,10 @@ PAGE_ROWS: Final = 1_000
 ERROR_CHARACTERS_MAX: Final = 300
 
 _owed, _tries, _dead, _tasks = tables.outbox.c, tables.effect_tries.c, tables.effect_dead.c, tables.effect_tasks.c
+
+_IS_EFFECT = literal_column(f"outbox.kind <> '{CHANGE}'", Boolean)
+"""As the index `ix_outbox_effects` has it, word for word: both engines use a partial index only where they can see that
+it holds all that is asked for, and a bound value they cannot see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,38 +68,15 @@ class EffectRows:
 
     # ---- reading ----------------------------------------------------------------------------------------------------
 
-    def ready(self, kinds: Collection[str], now_us: int, *, without: Collection[str] = (), limit: int) -> list[Owed]:
-        """The oldest effect of each account that may be tried now, oldest first.
-
-        An account whose older effect failed and waits for its next try has none: order is kept. One that waits for its
-        own moment (`defer`: no tries) holds nothing up. without: accounts to leave out.
-        """
-        failed = tables.outbox.alias("failed")
-        failed_tries = tables.effect_tries.alias("failed_tries")
-        holds_up = (
-            select(failed.c.id)
-            .join(failed_tries, failed_tries.c.id == failed.c.id)
-            .where(failed.c.account == _owed.account, failed.c.id < _owed.id, failed_tries.c.tries > 0)
-            .where(failed.c.kind.in_(list(kinds)))
-        )
-        first = (
-            select(func.min(_owed.id))
-            .select_from(tables.outbox.outerjoin(tables.effect_tries, _tries.id == _owed.id))
-            .where(_owed.kind.in_(list(kinds)), _owed.account.not_in(list(without)))
-            .where(or_(_tries.id.is_(None), _tries.next_at_us <= now_us))
-            .where(~holds_up.exists())
-            .group_by(_owed.account)
-            .order_by(func.min(_owed.id))
-            .limit(limit)
-        )
+    def page(self, after: int, limit: int) -> list[Owed]:
+        """What is owed beyond an id, oldest first, with how its tries went; at the most `limit`."""
         with self._store.reading() as connection:
-            ids = list(connection.execute(first).scalars())
-            return self._owed(connection, _owed.id.in_(ids), limit) if ids else []
+            return self._owed(connection, and_(_IS_EFFECT, _owed.id > after), limit)
 
     def owed(self, limit: int = PAGE_ROWS) -> list[Owed]:
         """Every effect that is owed, oldest first."""
         with self._store.reading() as connection:
-            return self._owed(connection, _owed.kind != CHANGE, limit)
+            return self._owed(connection, _IS_EFFECT, limit)
 
     def dead(self, limit: int = PAGE_ROWS) -> list[Owed]:
         """Dead letters, oldest first."""
@@ -119,7 +100,7 @@ class EffectRows:
         owed = (
             select(_owed.kind, func.count().label("n"), func.min(_owed.at_us).label("oldest"),
                    func.coalesce(func.sum(_tries.tries), 0).label("failures"))
-            .select_from(joined).where(_owed.kind != CHANGE).group_by(_owed.kind)
+            .select_from(joined).where(_IS_EFFECT).group_by(_owed.kind)
         )  # fmt: skip
         dead = select(_dead.kind, func.count().label("n")).group_by(_dead.kind)
         with self._store.reading() as connection:
@@ -157,9 +138,14 @@ class EffectRows:
 
     # ---- writing ----------------------------------------------------------------------------------------------------
 
-    def done(self, effect_id: int) -> None:
-        """Forget an effect that was carried out or no longer applies. Harmless twice."""
-        noted(self._store, lambda connection: _forget(connection, effect_id))
+    def done(self, effects: Collection[int]) -> None:
+        """Forget effects that were carried out or no longer apply, in one transaction. Harmless twice."""
+
+        def forget(connection: Connection) -> None:
+            for effect in effects:
+                _forget(connection, effect)
+
+        noted(self._store, forget)
 
     def defer(self, effect_id: int, until_us: int) -> None:
         """Have an effect wait for its own moment."""

@@ -18,6 +18,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    text,
 )
 
 REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
@@ -138,6 +139,8 @@ outbox = Table(
     Column("at_us", BIG, nullable=False),
     Column("kind", Text, nullable=False),
     Column("payload", LargeBinary, nullable=False),
+    # Of effects alone: they are found beside however many changes wait for a relay, and a change pays nothing for it.
+    Index("ix_outbox_effects", "id", sqlite_where=text("kind <> 'change'"), postgresql_where=text("kind <> 'change'")),
 )
 OWED_MAX: Final = 256
 """Rows that one change may owe; a rulebook's command has a handful of effects."""

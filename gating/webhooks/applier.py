@@ -94,7 +94,7 @@ class Applier:
             changes: list[StatusChange] = []
             for row in rows:
                 if row.sequence in waiting:
-                    state, made = apply(transaction, self._shelf, row, self._clock.reading())
+                    state, made = apply(transaction, self._shelf, row, self._clock.reading)
                     states.append((row.provider, state))
                     changes += made
             return {"states": states}, changes

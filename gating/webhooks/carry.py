@@ -5,6 +5,7 @@ event's own state) is one transaction, so that it comes once however often it is
 and what its command comes to; what the event still says is `order.py`'s word, what a command does the rulebook's.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from gating import stack
@@ -29,13 +30,15 @@ PERIOD = Command("period_end")
 """How a paid period's new end is written in the history; no rulebook need have a row for it."""
 
 
-def apply(transaction: Transaction, shelf: Shelf, row: EventRow, reading: Reading) -> tuple[State, list[StatusChange]]:
+def apply(
+    transaction: Transaction, shelf: Shelf, row: EventRow, reading: Callable[[], Reading]
+) -> tuple[State, list[StatusChange]]:
     """Apply an event that waits, and note what became of it: its state, and the changes to announce.
 
     reading: the service's clocks now. Raises ClockInDoubt where the account waits for the clock to be believed: so does
     the event then.
     """
-    carried = _Carried(transaction, shelf, row, reading.wall_us, Deadlines(shelf, lambda: reading))
+    carried = _Carried(transaction, shelf, row, reading().wall_us, Deadlines(shelf, reading))
     outcome = carried.outcome()
     events.settle(transaction.connection, row.sequence, outcome)
     return outcome.state, carried.changes

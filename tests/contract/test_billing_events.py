@@ -66,7 +66,8 @@ class Books:
         rows = self.ledger.look(lambda connection: pending(connection, 100))
         shelf, clocks = Shelf(self.ledger), Reading(at_us, "this boot", 0)
         return [
-            self.ledger.change(lambda transaction, row=row: apply(transaction, shelf, row, clocks))[0] for row in rows
+            self.ledger.change(lambda transaction, row=row: apply(transaction, shelf, row, lambda: clocks))[0]
+            for row in rows
         ]
 
     @property

@@ -455,7 +455,8 @@ def test_accounts_are_active_by_their_newest_kept_event_hidden_or_not_page_by_pa
         warehouse,
         event(1, received_at=T0, account="a"), event(2, received_at=T0 + SECOND, account="b", verdict=HIDE),
         event(3, received_at=T0 + 2 * SECOND, account="a"),
-        event(4, received_at=T0 + 3 * SECOND, account="c", verified=False), event(5, received_at=T0 + SECOND, account="d"),
+        event(4, received_at=T0 + 3 * SECOND, account="c", verified=False),
+        event(5, received_at=T0 + SECOND, account="d"),
     )  # fmt: skip
     reader = warehouse.reader()
     try:

@@ -13,7 +13,10 @@ NAME = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 
 def upgrade() -> None:
-    """Three tables, all empty: the first heartbeat is believed, and no activity is known until it is reported."""
+    """Three tables, all empty: the first heartbeat is believed, and no activity is known until it is reported. And an
+    index of the effects that are owed, which lie among the changes that are."""
+    of_effects = sa.text("kind <> 'change'")
+    op.create_index("ix_outbox_effects", "outbox", ["id"], sqlite_where=of_effects, postgresql_where=of_effects)
     op.create_table(
         "heartbeat",
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),

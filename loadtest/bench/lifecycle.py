@@ -1,0 +1,389 @@
+"""`python -m loadtest.bench.lifecycle`: what a decision costs, how many flips a second, how fast deadlines are swept.
+
+Flips: a gating service and two collector workers on one data directory, and operators who each flip an account of their
+own as fast as they are answered, every flip with the fence. Swept: a ledger with 100,000 trials that ended while no
+service ran; while it makes them durable, one operator flips another account. Both on SQLite and on PostgreSQL (fsync
+on). Decisions are timed in a process of their own (`tests.decide_costs`). Prints one page and writes it down.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from loadtest.bench.cpu import Cores, cpu_seconds
+from loadtest.bench.machine import describe
+from loadtest.bench.report import table
+from loadtest.bench.stats import percentile
+from loadtest.peers.local_http import LocalHttp, LocalHttpFailed
+from loadtest.peers.pixelgate import await_ready, await_socket, program
+from loadtest.peers.server import ROOT, Running, ServerFailed, await_answer, free_port, launch
+from tests.servers import PostgresServer, RedisServer
+
+FOLDER: Final = Path("docs/benchmarks")
+MAKING_SECONDS: Final = 1800.0
+SWEEP_SECONDS_MAX: Final = 120.0
+POLL_SECONDS: Final = 0.02
+PAUSE_SECONDS: Final = 0.02
+"""Between two flips of the one operator beside the sweep."""
+RULEBOOK: Final = "default"
+ALONE: Final = "shop"
+COMMANDS: Final = ("pause", "resume")
+
+DECIDE_US_MAX: Final = 20.0
+SWEPT_SECONDS_MAX: Final = 10.0
+FLIPS_MIN: Final = {"SQLite": 200.0, "PostgreSQL": 500.0}
+ENFORCED_MS_MAX: Final = 10.0
+WAITED_MS_MAX: Final = 50.0
+
+
+@dataclass(slots=True)
+class Timed:
+    """Flips that came back, in milliseconds; what went wrong."""
+
+    enforced_ms: list[float] = field(default_factory=list)
+    waited_ms: list[float] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+    def note(self, answer: dict[str, Any]) -> None:
+        """Keep what the service told; a flip that is not enforced by all workers is a fault, not a fast one."""
+        if answer.get("enforced") is not True or not answer.get("workers"):
+            self.faults.append(f"not enforced: {answer}")
+        else:
+            self.enforced_ms.append(float(answer["enforced_ms"]))
+            self.waited_ms.append(float(answer["waited_ms"]))
+
+    def take(self, other: "Timed") -> None:
+        """Add another's."""
+        self.enforced_ms += other.enforced_ms
+        self.waited_ms += other.waited_ms
+        self.faults += other.faults
+
+
+@dataclass(frozen=True, slots=True)
+class Flipping:
+    """So many operators at a time, each behind its own flips."""
+
+    ledger: str
+    operators: int
+    seconds: float
+    cpu_seconds: float
+    timed: Timed
+
+    @property
+    def rate(self) -> float:
+        """Flips a second."""
+        return len(self.timed.waited_ms) / self.seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """seconds: from when the service answered until the last deadline was durable."""
+
+    ledger: str
+    accounts: int
+    seconds: float
+    cpu_seconds: float
+    timed: Timed
+
+
+class Stand:
+    """A gating service and a collector on one data directory, with the engines that `environment` names."""
+
+    def __init__(self, folder: Path, cores: Cores, environment: Mapping[str, str]) -> None:
+        folder.mkdir()
+        self.data, self._folder, self._cores = folder / "data", folder, cores
+        self.environment = environment
+        self.admin_port = free_port()
+
+    @contextlib.contextmanager
+    def collecting(self, workers: int) -> Iterator[Running]:
+        """Collector workers, for as long as the block runs."""
+        port = free_port()
+        collector = self._start("collector", port, "--workers", str(workers), "--port", str(port))
+        try:
+            await_answer(collector)
+            yield collector
+        finally:
+            collector.stop()
+
+    @contextlib.contextmanager
+    def gating(self) -> Iterator[Running]:
+        """The gating service, for as long as the block runs."""
+        gating = self._start("gating", 0, "--admin-port", str(self.admin_port))
+        try:
+            await_socket(gating, self.data)
+            yield gating
+        finally:
+            gating.stop()
+
+    def _start(self, role: str, port: int, *options: str) -> Running:
+        words = self._folder / f"{role}.words"
+        argv = ["env", *(f"{key}={value}" for key, value in self.environment.items())]
+        argv += [str(program()), "--data", str(self.data), role, *options]
+        return Running(launch(argv, words, self._cores.server), port, words)
+
+    def ledger_version(self) -> int:
+        """As the service's metrics tell it."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin_port}/metrics", timeout=30) as answer:
+            for line in answer.read().decode().splitlines():
+                if line.startswith("pixelgate_ledger_version "):
+                    return int(float(line.split()[1]))
+        raise ServerFailed("the gating service tells no ledger version")
+
+
+def flipping(stand: Stand, ledger: str, operators: int, seconds: float, workers: int) -> Flipping:
+    """Flip for so long."""
+    with stand.gating() as gating, stand.collecting(workers) as collector:
+        await_ready(collector)
+        for number in range(operators):
+            _post(stand, "/api/v1/accounts", {"id": f"shop-{number}", "rulebook": RULEBOOK})
+        all_timed = [Timed() for _ in range(operators)]
+        until = time.monotonic() + seconds
+        threads = [
+            threading.Thread(target=_flip, args=(stand, f"shop-{number}", timed, until))
+            for number, timed in enumerate(all_timed)
+        ]
+        used = cpu_seconds(gating.process.pid)
+        began = time.monotonic()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        took, used = time.monotonic() - began, cpu_seconds(gating.process.pid) - used
+    timed = Timed()
+    for one in all_timed:
+        timed.take(one)
+    return Flipping(ledger, operators, took, used, timed)
+
+
+def sweeping(stand: Stand, ledger: str, accounts: int, workers: int) -> Swept:
+    """Have the accounts' deadlines come while no service is there, then let one sweep them, an operator beside it."""
+    made = subprocess.run(
+        [sys.executable, "-m", "tests.due_accounts", str(stand.data), str(accounts)],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=MAKING_SECONDS,
+        env={**os.environ, **stand.environment},
+    )  # fmt: skip
+    if made.returncode != 0:
+        raise ServerFailed(f"{accounts:,} accounts cannot be made: {made.stderr[-300:]}")
+    timed, done = Timed(), threading.Event()
+    with stand.collecting(workers):
+        began = time.monotonic()
+        with stand.gating() as gating:
+            _post(stand, "/api/v1/accounts", {"id": ALONE, "rulebook": RULEBOOK, "wait": False})
+            operator = threading.Thread(target=_flip_now_and_then, args=(stand, timed, done))
+            operator.start()
+            try:
+                _await_swept(stand, accounts, timed, began)
+                took, used = time.monotonic() - began, cpu_seconds(gating.process.pid)
+            finally:
+                done.set()
+                operator.join()
+    return Swept(ledger, accounts, took, used, timed)
+
+
+def _await_swept(stand: Stand, accounts: int, timed: Timed, began: float) -> None:
+    """Until each account has its second version: of the ledger's, one is the operator's account, one each flip's."""
+    while time.monotonic() - began < SWEEP_SECONDS_MAX:
+        flips = len(timed.waited_ms) + len(timed.faults) + 1  # one may be under way
+        if stand.ledger_version() - 1 - flips >= 2 * accounts - 1:
+            return
+        time.sleep(POLL_SECONDS)
+    raise ServerFailed(f"{accounts:,} deadlines are not durable after {SWEEP_SECONDS_MAX:g} s")
+
+
+def _post(stand: Stand, target: str, document: dict[str, Any]) -> Any:
+    with LocalHttp(stand.data / "gating.sock") as http:
+        return http.post(target, document)
+
+
+def _flip(stand: Stand, account: str, timed: Timed, until: float) -> None:
+    """One operator: the next flip as soon as the last one is answered."""
+    at = 0
+    try:
+        with LocalHttp(stand.data / "gating.sock") as http:
+            while time.monotonic() < until:
+                timed.note(http.post(_command(account, at), {"role": "operator", "wait": True}))
+                at += 1
+    except (LocalHttpFailed, OSError) as error:
+        timed.faults.append(str(error))
+
+
+def _flip_now_and_then(stand: Stand, timed: Timed, done: threading.Event) -> None:
+    at = 0
+    try:
+        with LocalHttp(stand.data / "gating.sock") as http:
+            while not done.wait(PAUSE_SECONDS):
+                timed.note(http.post(_command(ALONE, at), {"role": "operator", "wait": True}))
+                at += 1
+    except (LocalHttpFailed, OSError) as error:
+        timed.faults.append(str(error))
+
+
+def _command(account: str, at: int) -> str:
+    return f"/api/v1/accounts/{account}/commands/{COMMANDS[at % 2]}"
+
+
+def deciding() -> dict[str, dict[str, float]]:
+    """Microseconds a decision, by rulebook."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.decide_costs"], cwd=ROOT, capture_output=True, text=True, check=True,
+        timeout=MAKING_SECONDS,
+    )  # fmt: skip
+    found: dict[str, dict[str, float]] = json.loads(done.stdout)
+    return found
+
+
+@contextlib.contextmanager
+def engines(ledger: str, work: Path) -> Iterator[dict[str, str]]:
+    """What the roles are told in their environment: nothing for the file, PostgreSQL and Redis else."""
+    if ledger == "SQLite":
+        yield {}
+        return
+    postgres, redis = PostgresServer(work / "postgres", fsync="on"), RedisServer(work / "redis")
+    with contextlib.ExitStack() as stopping:
+        for server in (postgres, redis):
+            server.start()
+            stopping.callback(server.stop)
+        yield {"DATABASE_URL": postgres.database(), "REDIS_URL": redis.url}
+
+
+def _row(name: str, timed: Timed) -> list[str]:
+    figures = [
+        f"{percentile(values, percent):.1f}" if values else "-"
+        for values in (timed.enforced_ms, timed.waited_ms)
+        for percent in (50, 99, 100)
+    ]
+    return [name, str(len(timed.waited_ms)), *figures]
+
+
+def _bar(title: str, bar: float, found: float, unit: str, *, least: bool = False) -> list[str]:
+    held = found >= bar if least else found <= bar
+    return [title, f"{'>=' if least else '<='} {bar:g} {unit}", f"{found:.1f} {unit}", "PASS" if held else "MISS"]
+
+
+def page(
+    costs: Mapping[str, Mapping[str, float]], flips: Sequence[Flipping], sweeps: Sequence[Swept], machine: str
+) -> str:
+    """Everything that was found, in Markdown."""
+    decisions = table(
+        ("rulebook", "decisions", "median, us", "p99, us", "most, us"),
+        [[name, *(f"{one[key]:g}" for key in ("decisions", "median_us", "p99_us", "most_us"))]
+         for name, one in costs.items()],
+    )  # fmt: skip
+    rates = table(
+        ("flips with the fence", "operators", "flips/s", "CPU of the service, ms a flip"),
+        [[one.ledger, str(one.operators), f"{one.rate:.0f}",
+          f"{one.cpu_seconds * 1000 / max(1, len(one.timed.waited_ms)):.2f}"] for one in flips],
+    )  # fmt: skip
+    swept = table(
+        ("deadlines swept", "accounts", "seconds, the service's start included", "a second", "CPU of the service, s"),
+        [[one.ledger, f"{one.accounts:,}", f"{one.seconds:.1f}", f"{one.accounts / one.seconds:,.0f}",
+          f"{one.cpu_seconds:.1f}"] for one in sweeps],
+    )  # fmt: skip
+    names = ("flip, ms", "flips", "enforced p50", "p99", "slowest", "answered p50", "p99", "slowest")
+    times = table(
+        names,
+        [_row(f"{one.ledger}, {one.operators} operators", one.timed) for one in flips]
+        + [_row(f"{one.ledger}, beside the sweep", one.timed) for one in sweeps],
+    )
+    all_timed = [one.timed for one in flips] + [one.timed for one in sweeps]
+    faults = [f"- {fault}" for timed in all_timed for fault in timed.faults[:3]]
+    parts = ["## A decision", decisions, "## Flips", rates, "## Deadlines", swept, "## How long a flip takes", times]
+    parts += ["Enforced: commit -> every worker. Answered: request -> answer, in the service.", *faults]
+    parts += ["## Bars", table(("bar", "", "found", ""), _bars(costs, flips, sweeps))]
+    return machine + "\n\n".join(parts) + "\n"
+
+
+def _bars(
+    costs: Mapping[str, Mapping[str, float]], flips: Sequence[Flipping], sweeps: Sequence[Swept]
+) -> list[list[str]]:
+    rows = [
+        _bar(
+            "a decision, the dearest rulebook's median",
+            DECIDE_US_MAX,
+            max(c["median_us"] for c in costs.values()),
+            "us",
+        )
+    ]
+    for one in sweeps:
+        rows.append(_bar(f"{one.accounts:,} deadlines swept, {one.ledger}", SWEPT_SECONDS_MAX, one.seconds, "s"))
+        rows += _flip_bars(f"beside the sweep, {one.ledger}", one.timed)
+    for ledger, least in FLIPS_MIN.items():
+        best = max((one for one in flips if one.ledger == ledger), key=lambda one: one.rate, default=None)
+        if best is not None:
+            rows.append(_bar(f"flips sustained, {ledger}", least, best.rate, "/s", least=True))
+            rows += _flip_bars(f"at that rate, {ledger}", best.timed)
+    return rows
+
+
+def _flip_bars(when: str, timed: Timed) -> list[list[str]]:
+    if not timed.waited_ms:
+        return []
+    return [
+        _bar(f"flip enforced, p99, {when}", ENFORCED_MS_MAX, percentile(timed.enforced_ms, 99), "ms"),
+        _bar(f"flip answered, p99, {when}", WAITED_MS_MAX, percentile(timed.waited_ms, 99), "ms"),
+    ]
+
+
+def options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m loadtest.bench.lifecycle", description="Decisions, flips a second, deadlines swept."
+    )
+    add = parser.add_argument
+    add("--ledgers", nargs="+", choices=list(FLIPS_MIN), default=list(FLIPS_MIN), help="which (both)")
+    add("--operators", nargs="*", type=int, default=[1, 8, 32], help="how many flip at a time, one run each (1 8 32)")
+    add("--seconds", type=float, default=10, help="of each run of flips (10)")
+    add("--accounts", type=int, default=100_000, help="whose deadlines come; 0 leaves the sweep out (100,000)")
+    add("--workers", type=int, default=2, help="collector workers that every flip waits for (2)")
+    add("--work", type=Path, metavar="DIR", help="where the ledgers are written, on a real disk (a temporary one)")
+    add("--to", type=Path, default=FOLDER, metavar="DIR", help=f"where lifecycle.md is written ({FOLDER})")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print, write down."""
+    chosen = options(arguments)
+    cores = Cores.of_this_machine()
+    costs = deciding()
+    flips: list[Flipping] = []
+    sweeps: list[Swept] = []
+    with tempfile.TemporaryDirectory(prefix="lifecycle-", dir=chosen.work) as name:
+        for ledger in chosen.ledgers:
+            for operators in chosen.operators:
+                work = Path(name) / f"{ledger}-{operators}"
+                work.mkdir()
+                with engines(ledger, work) as environment:
+                    stand = Stand(work / "stand", cores, environment)
+                    flips.append(flipping(stand, ledger, operators, chosen.seconds, chosen.workers))
+                print(f"{ledger}, {operators} operators: {flips[-1].rate:.0f} flips/s", flush=True)
+            if chosen.accounts:
+                work = Path(name) / f"{ledger}-sweep"
+                work.mkdir()
+                with engines(ledger, work) as environment:
+                    stand = Stand(work / "stand", cores, environment)
+                    sweeps.append(sweeping(stand, ledger, chosen.accounts, chosen.workers))
+                print(f"{ledger}: swept in {sweeps[-1].seconds:.1f} s", flush=True)
+        machine = describe(cores, Path(name))
+    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    facts = "\n".join(f"- {what}: {value}" for what, value in machine.items())
+    text = page(costs, flips, sweeps, f"# What the lifecycle costs\n\nMeasured {at}.\n\n{facts}\n\n")
+    chosen.to.mkdir(parents=True, exist_ok=True)
+    (chosen.to / "lifecycle.md").write_text(text)
+    print(f"\n{text}\nwritten: {chosen.to / 'lifecycle.md'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
