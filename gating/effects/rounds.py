@@ -10,7 +10,7 @@ from typing import Final
 
 from gating.ledger.effects import EffectRows, Owed
 
-PAGE_ROWS: Final = 250
+PAGE_ROWS: Final = 64
 LOOK_ROWS: Final = 2_000
 """Rows that one look reads at the most, page by page."""
 

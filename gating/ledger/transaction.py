@@ -18,6 +18,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, delete, insert, select, update
 
 from gating.account import Account, Decision, Standing
+from gating.clock import Reading
 from gating.errors import AlreadyExists, InputInvalid, NotFound, Refused
 from gating.feed import StatusChange
 from gating.heartbeat import Heartbeat
@@ -41,6 +42,9 @@ _MOVE_HEAD: Final = update(tables.meta)
 
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """An account's id: it stands in paths, file names and journal records of at most 64 bytes."""
+
+UNREAD: Final = Heartbeat(Reading(0, "", 0), 0)
+"""In place of a heartbeat that nobody has asked for: most transactions need none."""
 
 CREATE_KEY: Final = Command("create_key")
 ROTATE_KEY: Final = Command("rotate_key")
@@ -66,7 +70,7 @@ class Transaction:
         self._head: int = row.head
         self._chain: bytes = row.chain
         self._book = Book(connection)
-        self._beat: Heartbeat | None = None
+        self._beat: Heartbeat | None = UNREAD
 
     # ---- reading --------------------------------------------------------------------------------------------------
 
@@ -99,7 +103,7 @@ class Transaction:
 
     def heartbeat(self) -> Heartbeat | None:
         """The leading service's last heartbeat; None before the first."""
-        if self._beat is None:
+        if self._beat is UNREAD:
             self._beat = beat.read(self._connection)
         return self._beat
 
@@ -341,7 +345,7 @@ class Transaction:
         return loaded
 
     def _refuse_final(self, loaded: Loaded) -> None:
-        if not loaded.is_new and loaded.newest.final:
+        if not loaded.is_new and loaded.row.status is Status.DELETED:
             raise Refused(f"account {loaded.row.id!r} is deleted for good: nothing changes it any more (I8)")
 
     def _refuse_stale(self, loaded: Loaded, account: Account) -> None:

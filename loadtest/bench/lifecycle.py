@@ -131,7 +131,7 @@ class Stand:
         words = self._folder / f"{role}.words"
         argv = ["env", *(f"{key}={value}" for key, value in self.environment.items())]
         argv += [str(program()), "--data", str(self.data), role, *options]
-        return Running(launch(argv, words, self._cores.server), port, words)
+        return Running(launch(argv, words, None), port, words)
 
     def ledger_version(self) -> int:
         """As the service's metrics tell it."""
