@@ -45,8 +45,16 @@ class _Asked:
     change: Change
     done: "asyncio.Future[int]"  # when it was committed, by CLOCK_BOOTTIME
     alone: bool
+    account: str | None
     document: Document
+    version: int | None = None  # its own last change's; None where it made none
     error: BaseException | None = None
+
+    def carry_out(self, transaction: Transaction) -> list[StatusChange]:
+        """Run the change, and keep what it comes to."""
+        self.document, made = self.change(transaction)
+        self.version = made[-1].version if made else None
+        return made
 
 
 class Commits:
@@ -59,28 +67,33 @@ class Commits:
         self._running: asyncio.Task[None] | None = None
         self._in_doubt = False  # whether a commit failed and the ledger could not be asked what became of it
         self._writes = ThreadPoolExecutor(1, thread_name_prefix="ledger-writes")
+        self._notes = ThreadPoolExecutor(1, thread_name_prefix="ledger-notes")
         self._reads = ThreadPoolExecutor(1, thread_name_prefix="ledger-reads")  # a long list holds no flip up
 
     def close(self) -> None:
         """Let the transaction that runs end."""
         self._writes.shutdown()
+        self._notes.shutdown()
         self._reads.shutdown()
 
-    async def commit(self, change: Change, waiting: Waiting, *, alone: bool = False) -> Document:
+    async def commit(
+        self, change: Change, waiting: Waiting, *, account: str | None = None, alone: bool = False
+    ) -> Document:
         """Run a change, announce it, wait behind the fence; its document, and how that went.
 
-        alone: in a transaction that no other change waits for the end of. Raises what the change raises, Unreachable,
-        NotEnforcedInTime (committed all the same).
+        account: the one it is about: a group's are read together. alone: in a transaction of its own. Raises what the
+        change raises, Unreachable, NotEnforcedInTime (committed all the same).
         """
         asked_ns = boot_ns()
-        asked = _Asked(change, asyncio.get_running_loop().create_future(), alone, {})
+        asked = _Asked(change, asyncio.get_running_loop().create_future(), alone, account, {})
         self._asked.append(asked)
         if self._running is None:
             self._running = asyncio.create_task(self._drain())
         committed_ns = await asked.done
         if not waiting.wait:
             return {**asked.document, "enforced": False, "workers": len(self._lead.workers()), "waited_ms": 0.0}
-        workers = await self._lead.enforced(self._lead.head, waiting.timeout_seconds)
+        version = self._lead.head if asked.version is None else asked.version  # others' that came since are not its own
+        workers = await self._lead.enforced(version, waiting.timeout_seconds)
         now_ns = boot_ns()
         return {
             **asked.document,
@@ -95,8 +108,9 @@ class Commits:
         return await asyncio.get_running_loop().run_in_executor(self._reads, ask)
 
     async def in_turn(self, work: Callable[[], T]) -> T:
-        """Run what writes to the ledger, and is no change, in the one thread that does."""
-        return await asyncio.get_running_loop().run_in_executor(self._writes, work)
+        """Run what writes to the ledger and is no change, in the one thread that does: on PostgreSQL no flip waits for
+        it, in a file they take turns."""
+        return await asyncio.get_running_loop().run_in_executor(self._notes, work)
 
     async def settle_doubt(self) -> None:
         """Ask the ledger where it stands, if a commit's outcome is not known. Raises Unreachable."""
@@ -118,7 +132,7 @@ class Commits:
         """
         group: list[_Asked] = []
         try:
-            changes = await self.in_turn(lambda: self._run(group))
+            changes = await asyncio.get_running_loop().run_in_executor(self._writes, self._run, group)
         except Exception as error:
             self._in_doubt = True
             with contextlib.suppress(PixelgateError):
@@ -156,14 +170,15 @@ class _Failed(Exception):
 def _together(transaction: Transaction, group: list[_Asked]) -> list[StatusChange]:
     """The group as one: its rows are written together at the end. Most groups hold nothing that is refused."""
     changes: list[StatusChange] = []
+    if len(group) > 1:
+        transaction.load([asked.account for asked in group if asked.account is not None])
     for asked in group:
         try:
-            asked.document, made = asked.change(transaction)
+            changes += asked.carry_out(transaction)
         except Unreachable:
             raise
         except Exception as error:
             raise _Failed from error
-        changes += made
     return changes
 
 
@@ -174,7 +189,7 @@ def _apart(transaction: Transaction, group: list[_Asked]) -> list[StatusChange]:
         asked.error = None
         try:
             with transaction.attempt():
-                asked.document, made = asked.change(transaction)
+                made = asked.carry_out(transaction)
         except Unreachable:
             raise
         except Exception as error:

@@ -192,7 +192,10 @@ async def _serve(directory: DataDirectory, settings: GatingSettings, leading: Le
 def _runner(directory: DataDirectory, settings: GatingSettings, leading: Led) -> Runner:
     service = leading.service
     handlers = make_handlers(settings, directory, leading.ledger, service.in_turn)
-    return Runner(leading.ledger, handlers, service.clock, in_turn=service.in_turn, leads=lambda: leading.leads)
+    return Runner(
+        leading.ledger, handlers, service.clock, in_turn=service.in_turn, leads=lambda: leading.leads,
+        busy=lambda: service.sweeper.is_behind,
+    )  # fmt: skip
 
 
 def _metrics(leading: Led) -> list[Collector]:

@@ -84,7 +84,7 @@ class Service:
                 transaction.add_person(new_person(account_id, Role.OWNER, owner, (), decision.at_us))
             return created_view(transaction.account(account_id), made), [made]
 
-        return await self._commits.commit(change, waiting)
+        return await self._commits.commit(change, waiting, account=account_id)
 
     async def do(
         self, account: str, request: Request, *, waiting: Waiting = Waiting(), dry_run: bool = False
@@ -108,7 +108,7 @@ class Service:
         if dry_run:
             document = await self.in_turn(lambda: self._dry_run(change))
             return {**document, "version": None, "enforced": False, "workers": 0, "waited_ms": 0.0, "dry_run": True}
-        return await self._commits.commit(change, waiting)
+        return await self._commits.commit(change, waiting, account=account)
 
     async def move(
         self,
@@ -134,7 +134,7 @@ class Service:
             after = transaction.account(account)
             return moved_view(policy, row, after, now_us, changed=decision.changed), changes
 
-        return await self._commits.commit(change, waiting)
+        return await self._commits.commit(change, waiting, account=account)
 
     async def create_key(
         self, account: str, *, source: str | None = None, who: Who, waiting: Waiting = Waiting()
@@ -148,7 +148,7 @@ class Service:
             key = changes[-1].keys[-1].write_key
             return {"account": account, "write_key": key, "revoked": None, "version": changes[-1].version}, changes
 
-        return await self._commits.commit(change, waiting)
+        return await self._commits.commit(change, waiting, account=account)
 
     async def rotate_key(
         self,
@@ -175,7 +175,7 @@ class Service:
                 "account": account, "write_key": made.write_key, "revoked": revoked, "version": made.change.version,
             }, changes  # fmt: skip
 
-        return await self._commits.commit(change, waiting)
+        return await self._commits.commit(change, waiting, account=account)
 
     async def revoke_key(self, account: str, *, key: str, who: Who, waiting: Waiting = Waiting()) -> Document:
         """Have the key's hits dropped from now on, for good."""
@@ -186,7 +186,7 @@ class Service:
             changes.append(transaction.revoke_key(account, key, at_us=now_us, who=who))
             return {"account": account, "write_key": None, "revoked": key, "version": changes[-1].version}, changes
 
-        return await self._commits.commit(change, waiting)
+        return await self._commits.commit(change, waiting, account=account)
 
     async def sweep(self) -> int:
         """Make the deadlines durable that have come, one page of accounts; returns how many changes that were."""

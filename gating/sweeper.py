@@ -65,12 +65,14 @@ class Sweeper:
         self._look_at_ns = 0  # when all that waits is looked at again, by CLOCK_BOOTTIME
         self._way: Way | None = None
         self.seen: ClockState | None = None
+        self.is_behind = False  # whether more has come than one page holds
 
     async def step(self) -> int:
         """Make one page durable; returns how many changes that were, 0 where nothing is left to do."""
         page: list[Come]
         while True:
             page, ripe = await self._read(self._next)
+            self.is_behind = len(ripe) == PAGE_ACCOUNTS
             if not ripe:
                 return 0  # no write transaction for nothing: it would hold flips up
 

@@ -50,7 +50,8 @@ def wait_seconds(tries: int, draw: Callable[[float, float], float] = random.unif
 
 
 class Runner:
-    """One gating service's. in_turn: awaits a callable in the one thread that may write to the ledger."""
+    """One gating service's. in_turn: awaits a callable in the one thread that may write to the ledger. busy: whether a
+    mass of deadlines is being made durable, behind which effects wait: what they owe is carried out once all are."""
 
     def __init__(
         self,
@@ -60,6 +61,7 @@ class Runner:
         *,
         in_turn: Callable[[Callable[[], None]], Awaitable[None]],
         leads: Callable[[], bool],
+        busy: Callable[[], bool] = lambda: False,
         tries_max: int = TRIES_MAX,
         wait: Callable[[int], float] = wait_seconds,
     ) -> None:
@@ -67,6 +69,7 @@ class Runner:
         self._rounds = Rounds(ledger.effects, handlers)
         self._done = Done(ledger.effects, in_turn)
         self._in_turn, self._leads, self._tries_max, self._wait = in_turn, leads, tries_max, wait
+        self._ledger_is_busy = busy
         self._busy: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
@@ -75,7 +78,7 @@ class Runner:
             while True:
                 begun = 0
                 try:
-                    begun = await self.step() if self._leads() else 0
+                    begun = await self.step() if self._leads() and not self._ledger_is_busy() else 0
                 except PixelgateError as error:
                     logging.getLogger("pixelgate.effects").warning("effects were not read: %s", error)
                 ended = list(self._busy.values())
