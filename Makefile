@@ -6,7 +6,7 @@ SERVERS := redis-server postgresql java:default-jre-headless mvn:maven
 TEST_STAMP := .venv/.test-extras
 
 .DEFAULT_GOAL := help
-.PHONY: help run test servers lint format e2e faults bench bench-scaled lock clean
+.PHONY: help run test servers lint format e2e faults bench bench-scaled bench-lifecycle lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[.a-z0-9_-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,10 @@ bench-scaled: $(TEST_STAMP)  ## what several hosts cost: events through Kafka, f
 	@deploy/packages.sh wrk $(SERVERS)
 	$(BIN)/python -m loadtest.bench.scaled
 	$(BIN)/python -m loadtest.bench.keys
+
+bench-lifecycle: $(TEST_STAMP)  ## what a decision costs, flips a second, deadlines swept
+	@deploy/packages.sh $(SERVERS)
+	$(BIN)/python -m loadtest.bench.lifecycle
 
 lint: $(TEST_STAMP)  ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .

@@ -17,6 +17,7 @@ from collector.journal.directory import journals
 from collector.metrics import read_counters
 from consumers.config import ConsumerSettings
 from deploy.check import FAIL, OK, WARN, Check
+from deploy.doctor_clock import heartbeat
 from deploy.output import bytes_of
 from deploy.ports import unix_answers
 from deploy.settings import list_settings, load
@@ -46,7 +47,16 @@ def examine(root: Path) -> list[Check]:
     if found.result == FAIL or not (root / "VERSION").exists():
         return checks
     directory = DataDirectory(root)
-    looks: list[Callable[[DataDirectory], Check]] = [ledger, billing, journalled, quarantine, workers, gating, consumer]
+    looks: list[Callable[[DataDirectory], Check]] = [
+        ledger,
+        heartbeat,
+        billing,
+        journalled,
+        quarantine,
+        workers,
+        gating,
+        consumer,
+    ]
     return [*checks, *(_looked(look, directory) for look in looks)]
 
 
