@@ -88,7 +88,8 @@ class Sweeper:
 
     def state(self) -> ClockState:
         """The clock as of now; reads the ledger."""
-        waiting = 0 if self.seen is None else self.seen.waiting
+        now_us = self._reading().wall_us
+        waiting = self._ledger.count_come(now_us) if self.seen is None else self.seen.waiting
         beat = self._ledger.beat.read()  # first: one that is stored meanwhile must not be later than the reading
         return ClockState(self._reading(), beat, waiting)
 
