@@ -25,6 +25,7 @@ def show(policy: Policy) -> dict[str, Any]:
         "lapse": {to.value: [_effect(effect) for effect in effects] for to, effects in policy.lapse_effects.items()},
         "reasons": {command: list(policy.reason_codes(command)) for command in policy.reasons},
         "dates": {name: f"{span_text(date.span_us)} after entering" for name, date in policy.dates.items()},
+        "allowances": dict(policy.allowances),
         "promises": dict(policy.promises),
     }
 
