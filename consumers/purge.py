@@ -104,13 +104,14 @@ class Purger:
         self._rest_until_ns = 0
         self._replayed = False  # whether the warehouse is known to have the tombstones of all receipts
         self.receipts = 0
+        self.waiting = 0  # accounts that had no receipt yet at the last pass
         self.trouble = ""  # why the last pass could not go on; empty when it could
 
-    async def run(self) -> None:
-        """Go on until cancelled."""
-        while True:
-            waiting = await self.step()
-            await asyncio.sleep(WAITING_SECONDS if waiting else IDLE_SECONDS)
+    async def run(self, until: Callable[[], bool] = lambda: False) -> None:
+        """Go on until cancelled, or until that is true between two passes."""
+        while not until():
+            self.waiting = await self.step()
+            await asyncio.sleep(WAITING_SECONDS if self.waiting else IDLE_SECONDS)
 
     async def step(self) -> int:
         """One pass over everything owed; how many accounts still have no receipt. Raises nothing that can pass."""
