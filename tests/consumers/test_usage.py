@@ -105,6 +105,8 @@ async def test_segment_5_usage_is_distinct_visitors_of_kept_hits_a_calendar_mont
         for name, users in (("2026-03", 1), ("2026-04", 2), ("2026-05", 1)):
             report = await service.report("shop", Audience.OPERATOR, month(name))
             assert (report["mtu"], report["mtu_included"], report["mtu_overage"]) == (users, 10_000, 0)
+        report = await service.report("shop", Audience.OPERATOR, Period(at("2026-04-30"), at("2026-05-01")))
+        assert (report["visitors"], report["mtu"]) == (1, 2)  # of the month that the period ends in
 
 
 @on_both
