@@ -2,8 +2,6 @@
 
 import asyncio
 import secrets
-import subprocess
-import sys
 
 import psycopg
 import pytest
@@ -272,25 +270,3 @@ async def test_payments_outlive_their_account_for_their_term_and_go_then(house):
         assert house.ledger.purges.payments_ended(now_us()) == left
     assert house.ledger.purges.payments_ended(now_us() + 365 * DAY_US * 2) == 1
     await service.close()
-
-
-@pytest.mark.parametrize("where", range(1, 14, 2))
-def test_a_purge_that_is_killed_anywhere_ends_with_one_receipt(house, where):
-    """I12: SIGKILL at each step, start again: gone all the same, counted once."""
-    house.create(at_us=now_us() - 30 * DAY_US)
-    house.create("else", OTHER_KEY, at_us=now_us() - 30 * DAY_US)
-    marker = mark()
-    house.hit(*(f"v={marker}" for _ in range(5)))
-    house.hit("v=a", account="else", key=OTHER_KEY)
-    house.journal.close()
-    delete(house)
-    child = [sys.executable, "-m", "tests.consumers.children.purge_kills", str(house.data.root)]
-    killed = subprocess.run([*child, str(where)], capture_output=True, text=True, check=False)
-    assert killed.returncode == -9, (killed.returncode, killed.stderr)
-    whole = subprocess.run([*child, "-1"], capture_output=True, text=True, check=False)
-    assert whole.returncode == 0, whole.stderr
-    assert files_with(house.data.root, marker) == []
-    receipt = receipt_view(house.ledger, "shop")
-    assert {row["store"]: row["found"] for row in receipt["stores"]}["warehouse"] == 5
-    sums = verify_all(house.data, ConsumerSettings(data=house.data.root))
-    assert (sums["ok"], sums["purged"], sums["warehouse"]) == (True, 5, 1)
