@@ -32,7 +32,8 @@ UNDONE = {  # what a command of the product still needs, of an account in its st
     "segmetrics": ("--reason CODE: one of ", "cancel", {"role": "owner"}),
 }
 KINDS = {  # each function of refusal.py that words one: what it must say beside the rule's place
-    "unknown_command": r"rulebook {product} has no command 'suspnd'; did you mean suspend(?: or \w+)?\? it has: .*\bsuspend\b",
+    "unknown_command": r"rulebook {product} has no command 'suspnd'; did you mean suspend(?: or \w+)?\? "
+    r"it has: .*\bsuspend\b",
     "not_from_here": r"unsuspend is not possible in \w+, only in SUSPENDED; allowed from \w+: .*\bsuspend\b.* {place}",
     "role_refused": r"suspend may not be carried out --as owner; it may by: operator {place}",
     "needs_missing": r"{command} needs .*{needs}.*{place}",
