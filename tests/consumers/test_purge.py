@@ -8,6 +8,7 @@ import pytest
 
 from collector.journal import Journal
 from collector.publisher.dead_letters import DeadLetters, Letter, find
+from consumers.__main__ import _purge
 from consumers.config import ConsumerSettings
 from consumers.dead_letters import DeadLetters as PoisonFiles
 from consumers.dead_letters import find as find_poison
@@ -15,6 +16,7 @@ from consumers.kafka_records import Poison
 from consumers.moments import ALWAYS
 from consumers.purge import Purger
 from consumers.purge_places import Files
+from consumers.purging import PURGE_ROLE
 from consumers.warehouse.protocol import Audience
 from deploy.verify import verify_all
 from gating.ledger import Ledger, Who, ledger_url
@@ -22,6 +24,7 @@ from gating.receipts import receipt_view
 from gating.status import DAY_US, Role, Verdict
 from tests.consumers.events import event
 from tests.consumers.house import House, now_us
+from tests.eventually import aeventually
 
 OTHER_KEY = "O" * 22
 EFFECTS = ("stop_billing", "revoke_sessions", "stop_integrations", "notify")
@@ -269,4 +272,19 @@ async def test_payments_outlive_their_account_for_their_term_and_go_then(house):
         await purger.step()
         assert house.ledger.purges.payments_ended(now_us()) == left
     assert house.ledger.purges.payments_ended(now_us() + 365 * DAY_US * 2) == 1
+    await service.close()
+
+
+async def test_a_consumer_leaves_purging_to_whoever_claims_it(house):
+    """`consumer purge` beside `consumer materialise` on one data directory: one of them at a time."""
+    house.create()
+    service = house.service()
+    purging = asyncio.create_task(_purge(house.data, purger_of(house, service)))
+    await aeventually(lambda: house.data.is_held(PURGE_ROLE))
+    claim = house.data.claim(PURGE_ROLE, 30)
+    await asyncio.to_thread(claim.__enter__)
+    assert not purging.done()
+    await asyncio.to_thread(claim.__exit__, None, None, None)
+    purging.cancel()
+    await asyncio.wait([purging])
     await service.close()
