@@ -42,6 +42,7 @@ e2e: $(TEST_STAMP)  ## the whole story with a browser: fire, pause, resume, canc
 faults: $(TEST_STAMP)  ## kill -9, SIGSTOP, full disks, failing fsync: the long form
 	@deploy/packages.sh strace
 	PIXELGATE_FAULTS=long $(BIN)/python -m pytest tests/faults tests/consumers/test_clickhouse_kills.py \
+	  tests/consumers/test_purge_kills.py tests/integration/test_purge_scaled_out.py \
 	  tests/gating/ledger/test_ledger_processes.py -v --timeout 3600
 
 bench: $(TEST_STAMP)  ## CPU a hit beside nginx + Lua and others; writes docs/benchmarks

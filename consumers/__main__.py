@@ -7,15 +7,15 @@ import gc
 import logging
 import os
 import sys
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import Final
 
 from pydantic import ValidationError
 
-from consumers.config import ConsumerSettings
+from consumers.config import METRICS_HOST, ConsumerSettings
 from consumers.exposition import ConsumerMetrics
 from consumers.purge import Purger
-from consumers.purging import purge_alone
+from consumers.purging import PURGE_ROLE, purge_alone
 from consumers.server import application
 from consumers.service import Service
 from gating.datadir import DataDirectory
@@ -30,8 +30,6 @@ FOLD_SECONDS: Final = 5.0
 """Between two looks for counters of workers that are gone."""
 
 PURGE_STANDBY_SECONDS: Final = 10.0
-
-METRICS_HOST: Final = "127.0.0.1"
 
 COLLECT_OBJECTS: Final = 500_000
 """Objects before the garbage collector looks. A batch makes some 100,000 that all go by themselves; looking for cycles
@@ -109,11 +107,11 @@ def not_ready(service: Service) -> list[str]:
 async def _purge(data: DataDirectory, purger: Purger) -> None:
     """Purge, one process a data directory: where `consumer purge` runs beside this one, that one does."""
     while True:
-        try:
-            with data.hold("purge"):
-                await purger.run()
-        except DataDirectoryInUse:
-            await asyncio.sleep(PURGE_STANDBY_SECONDS)
+        with suppress(DataDirectoryInUse):
+            if not data.is_claimed(PURGE_ROLE):
+                with data.hold(PURGE_ROLE):
+                    await purger.run(until=lambda: data.is_claimed(PURGE_ROLE))
+        await asyncio.sleep(PURGE_STANDBY_SECONDS)
 
 
 async def _fold_now_and_then(service: Service) -> None:

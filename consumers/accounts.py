@@ -32,7 +32,8 @@ class Accounts:
         ledger = self._opened()
         row = ledger.account(account)
         keys = tuple(key.write_key for key in ledger.keys(account))
-        return View(account, audience, self._access(row), row.revealed_version, keys)
+        allowance = self._rulebooks().of(row.account).allowance(row.account.plan)
+        return View(account, audience, self._access(row), row.revealed_version, keys, allowance)
 
     def await_writers(self) -> None:
         """Return when every change begun before the call is committed or gone. Raises Unreachable."""

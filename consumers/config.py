@@ -1,6 +1,7 @@
 """The consumers' settings: read once at start, never changed. `pixelgate settings` prints each with its description."""
 
 from pathlib import Path
+from typing import Final
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -8,6 +9,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from collector.addresses import Addresses, IpPolicy
 from consumers.errors import QuestionInvalid
 from gating.config import CLICKHOUSE_URL, DATABASE_URL, KAFKA_BOOTSTRAP
+
+METRICS_HOST: Final = "127.0.0.1"
 
 
 class ConsumerSettings(BaseSettings):

@@ -10,7 +10,7 @@ writes the same record again: whoever reads drops by topic, partition and offset
 """
 
 import base64
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -52,10 +52,22 @@ def find(directory: Path) -> list[Poison]:
 
 
 def purge(directory: Path, account: str, keys: Collection[str]) -> int:
-    """Remove every letter that names the account or one of its keys, for good; how many. Raises OSError.
+    """Remove every letter that names the account or one of its keys, for good; how many. Raises OSError."""
+    is_its = _naming(account, keys)
+    return sum(len(strike(path, is_its)) for path in letter_files(directory, SUFFIX))
 
-    What is no event cannot be asked whose it is: it goes where its key begins with the account, or where the account,
-    as JSON writes it, or a write key stands in it.
+
+def count(directory: Path, account: str, keys: Collection[str]) -> int:
+    """How many letters `purge` would remove. Raises OSError."""
+    is_its = _naming(account, keys)
+    return sum(is_its(letter) for path in letter_files(directory, SUFFIX) for letter in letters_of(path)[0])
+
+
+def _naming(account: str, keys: Collection[str]) -> Callable[[dict[str, Any]], bool]:
+    """Whether a letter names the account or one of its keys.
+
+    What is no event cannot be asked whose it is: it is the account's where its key begins with that, or where the
+    account, as JSON writes it, or a write key stands in it.
     """
     begins = f"{account}:".encode()
     names = [orjson.dumps(account), *(key.encode() for key in keys)]
@@ -65,7 +77,7 @@ def purge(directory: Path, account: str, keys: Collection[str]) -> int:
         key, value = letter.key or b"", letter.value or b""
         return key.startswith(begins) or any(name in value or name in key for name in names)
 
-    return sum(len(strike(path, is_its)) for path in letter_files(directory, SUFFIX))
+    return is_its
 
 
 def _encoded(letter: Poison) -> bytes:

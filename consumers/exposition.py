@@ -1,11 +1,13 @@
 """Exposition: what the consumer has done, and what it owes, as Prometheus reads it.
 
-Served on `--metrics-port`. The counts are this process's, since its start; what the warehouse holds is `verify`'s.
+Served on `--metrics-port` by `consumer materialise` and `consumer purge`. The counts are this process's, since its
+start; what the warehouse holds is `verify`'s.
 """
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
 from prometheus_client.registry import Collector
 
+from consumers.purge import Purger
 from consumers.service import Service
 
 
@@ -26,9 +28,6 @@ class ConsumerMetrics(Collector):
             "pixelgate_consumer_duplicates", "Retries of a client, counted once", taken.duplicates + settled.duplicates
         )
         purged = _counted("pixelgate_consumer_purged", "Late events of deleted accounts, refused", taken.purged)
-        receipts = _counted("pixelgate_consumer_receipts", "Purges that ended here", self._service.purger.receipts)
-        waiting = GaugeMetricFamily("pixelgate_consumer_purge_blocked", "1 while purges cannot go on")
-        waiting.add_metric([], bool(self._service.purger.trouble))
         batches = SummaryMetricFamily(
             "pixelgate_consumer_batch_seconds",
             "Time a batch takes in the warehouse",
@@ -44,8 +43,8 @@ class ConsumerMetrics(Collector):
             "pixelgate_consumer_settling_blocked", "1 while the ledger cannot be read, so that nothing is settled"
         )
         blocked.add_metric([], bool(loop.settler.trouble))
-        counted = [events, repeated, missing, duplicates, batches, verdicts, blocked, purged, receipts, waiting]
-        return [*counted, *self._lag(), *self._kafka()]
+        counted = [events, repeated, missing, duplicates, batches, verdicts, blocked, purged]
+        return [*counted, *_purges(self._service.purger), *self._lag(), *self._kafka()]
 
     def _lag(self) -> list[Metric]:
         try:
@@ -75,6 +74,26 @@ class ConsumerMetrics(Collector):
             _counted("pixelgate_consumer_lost", "Records that Kafka removed before they were read", status.lost),
             _counted("pixelgate_consumer_announced", "Settled events written to pixel.events", announced),
         ]
+
+
+class PurgeMetrics(Collector):
+    """What `consumer purge` alone has to tell."""
+
+    def __init__(self, purger: Purger) -> None:
+        self._purger = purger
+
+    def collect(self) -> list[Metric]:
+        """The samples of one scrape."""
+        return _purges(self._purger)
+
+
+def _purges(purger: Purger) -> list[Metric]:
+    receipts = _counted("pixelgate_consumer_receipts", "Purges that ended here", purger.receipts)
+    waiting = GaugeMetricFamily("pixelgate_consumer_purges_waiting", "Deleted accounts that have no receipt yet")
+    waiting.add_metric([], purger.waiting)
+    blocked = GaugeMetricFamily("pixelgate_consumer_purge_blocked", "1 while purges cannot go on")
+    blocked.add_metric([], bool(purger.trouble))
+    return [receipts, waiting, blocked]
 
 
 def _counted(name: str, what: str, value: int) -> Metric:

@@ -1,8 +1,8 @@
 """KafkaTail: a tail out of Kafka: the events of every host as they come, for whoever may see them.
 
 The same verbs as `tail.py`, which reads the journals of one host. It belongs to no consumer group, commits nothing and
-begins at the partitions' ends. What comes `again` is not live and is left out, so an account sees what was accepted as
-it came (I11).
+begins at the partitions' ends; partitions that are added later are read from their beginning. What comes `again` is not
+live and is left out, so an account sees what was accepted as it came (I11).
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
 
-from aiokafka import AIOKafkaConsumer  # type: ignore[import-untyped]
+from aiokafka import AIOKafkaConsumer, TopicPartition  # type: ignore[import-untyped]
 from aiokafka.errors import KafkaError  # type: ignore[import-untyped]
 
 from collector.topics import Topics
@@ -24,7 +24,8 @@ START_SECONDS: Final = 15.0
 FETCH_BYTES_MAX: Final = 4 * 1024**2
 """In one answer of a broker: a reader that is slow falls behind in Kafka, not in anybody's memory."""
 LOOK_SECONDS: Final = 0.02
-METADATA_MS: Final = 10_000  # how late added partitions are noticed, whose first events a tail does not show
+METADATA_MS: Final = 2_000
+"""How late added partitions are noticed. aiokafka asks for the cluster's metadata as often."""
 
 T = TypeVar("T")
 
@@ -88,7 +89,7 @@ class KafkaTail:
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._bootstrap,
             client_id="pixelgate-tail",
-            auto_offset_reset="latest",
+            auto_offset_reset="earliest",  # where retention overtakes a slow reader: what is left, not what comes
             fetch_max_bytes=FETCH_BYTES_MAX,
             metadata_max_age_ms=METADATA_MS,
         )
@@ -99,16 +100,39 @@ class KafkaTail:
                 missing = [topic for topic in self._topics.of_events if topic not in topics]
                 if missing:
                     raise Unreachable(f"Kafka has no topic {missing[0]}: a publisher makes it when it starts")
-                consumer.subscribe(list(self._topics.of_events))
-                while not consumer.assignment():  # noqa: ASYNC110  aiokafka tells nobody once it knows the partitions
-                    await asyncio.sleep(LOOK_SECONDS)
+                consumer.assign([TopicPartition(topic, 0) for topic in self._topics.of_events])
+                while not all(map(consumer.partitions_for_topic, self._topics.of_events)):  # noqa: ASYNC110
+                    await asyncio.sleep(LOOK_SECONDS)  # aiokafka tells nobody once it knows the partitions
+                consumer.assign(self._partitions(consumer))
                 await consumer.seek_to_end()
         except BaseException:
             await stopped(consumer)
             raise
         return consumer
 
+    def _partitions(self, consumer: AIOKafkaConsumer) -> list[TopicPartition]:
+        return [
+            TopicPartition(topic, number)
+            for topic in self._topics.of_events
+            for number in sorted(consumer.partitions_for_topic(topic) or ())
+        ]
+
+    async def _take_added(self, consumer: AIOKafkaConsumer) -> None:
+        """Read partitions that were added from their beginning, all others from where they were.
+
+        Assigned by hand: a subscription would assign all anew as soon as one is added, and forget every position.
+        """
+        known = consumer.assignment()
+        added = [partition for partition in self._partitions(consumer) if partition not in known]
+        if added:
+            positions = {partition: await consumer.position(partition) for partition in known}
+            consumer.assign([*known, *added])
+            for partition, offset in positions.items():
+                consumer.seek(partition, offset)
+            await consumer.seek_to_beginning(*added)
+
     async def _read(self, consumer: AIOKafkaConsumer) -> list[dict[str, Any]]:
+        await self._take_added(consumer)
         found = []
         for records in (await consumer.getmany(max_records=EVENTS_MAX)).values():
             for record in records:

@@ -104,13 +104,14 @@ class Purger:
         self._rest_until_ns = 0
         self._replayed = False  # whether the warehouse is known to have the tombstones of all receipts
         self.receipts = 0
+        self.waiting = 0  # accounts that had no receipt yet at the last pass
         self.trouble = ""  # why the last pass could not go on; empty when it could
 
-    async def run(self) -> None:
-        """Go on until cancelled."""
-        while True:
-            waiting = await self.step()
-            await asyncio.sleep(WAITING_SECONDS if waiting else IDLE_SECONDS)
+    async def run(self, until: Callable[[], bool] = lambda: False) -> None:
+        """Go on until cancelled, or until that is true between two passes."""
+        while not until():
+            self.waiting = await self.step()
+            await asyncio.sleep(WAITING_SECONDS if self.waiting else IDLE_SECONDS)
 
     async def step(self) -> int:
         """One pass over everything owed; how many accounts still have no receipt. Raises nothing that can pass."""
@@ -234,14 +235,16 @@ class Purger:
             self._clear_letters(one)
 
     def _clear_letters(self, one: Owed) -> None:
-        """The ids of unsent letters are counted before the letters go, and once: by their ids."""
+        """All of it is counted before the first of it goes, or a death in between would lose the count; the ids of
+        unsent letters are written off once, by their ids."""
         purges, files, stone = self._opened().purges, self._files, self._tombstone(one.account)
         waiting = files.letters_of(stone)
-        purges.note(one.account, files.store("letters"), len(waiting))
+        found = len(waiting) + poison.count(files.dead_letters, stone.account, stone.keys) + files.quarantined()
+        purges.note(one.account, files.store("letters"), found)
         self._warehouse.write_off(waiting)
-        found = files.purge_letters(stone)
-        found += poison.purge(files.dead_letters, stone.account, stone.keys)
-        found += files.purge_quarantine()
+        files.purge_letters(stone)
+        poison.purge(files.dead_letters, stone.account, stone.keys)
+        files.purge_quarantine()
         purges.note(one.account, files.store("letters"), found, done_at_us=self._now_us())
 
     # ---- the end ----------------------------------------------------------------------------------------------------

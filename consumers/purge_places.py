@@ -56,10 +56,17 @@ class Files:
 
     def purge_quarantine(self) -> int:
         """Remove all copies of damaged segments: what lies in a damaged part cannot be told apart. How many files."""
-        found = [path for path in self._data.quarantine.iterdir() if path.is_file()]
+        found = self._copies()
         for path in found:
             path.unlink(missing_ok=True)
         return len(found)
+
+    def quarantined(self) -> int:
+        """How many copies there are."""
+        return len(self._copies())
+
+    def _copies(self) -> list[Path]:
+        return [path for path in self._data.quarantine.iterdir() if path.is_file()]
 
 
 def _firsts(journal: Path) -> list[int]:

@@ -27,7 +27,8 @@ def report(reader: WarehouseReader, view: View, period: Period, now_us: int) -> 
     Groups and visitors count visible events, whoever asks; only operators are told how many more are hidden or
     unverified. `mtu`: distinct visitors of the calendar month (UTC) that `period` ends in, the present one where it is
     open: of kept events, hidden ones too, for an operator, and of visible ones for the account, whom the difference
-    would tell about hidden ones.
+    would tell about hidden ones. `mtu_included`: what the account's plan includes, None where its rulebook says no
+    number; `mtu_overage`: what goes beyond it, as the reader's `mtu` counts.
     """
     check_access(view)
     ends_us = now_us + 1 if period.to_us == ALWAYS.to_us else period.to_us
@@ -45,4 +46,6 @@ def report(reader: WarehouseReader, view: View, period: Period, now_us: int) -> 
         "by_referrer": [{"referrer": value, "events": events} for value, events in counts.by_referrer],
         "visitors": counts.visitors,
         "mtu": counts.mtu,
+        "mtu_included": view.allowance,
+        "mtu_overage": None if view.allowance is None else max(counts.mtu - view.allowance, 0),
     }

@@ -15,7 +15,9 @@ from typing import Final
 from collector.config import CollectorSettings
 from collector.journal.directory import journals
 from collector.metrics import read_counters
+from collector.publisher.dead_letters import find as find_unsent
 from consumers.config import ConsumerSettings
+from consumers.dead_letters import find as find_poison
 from deploy.check import FAIL, OK, WARN, Check
 from deploy.doctor_clock import heartbeat
 from deploy.output import bytes_of
@@ -36,6 +38,8 @@ SPARE_FILES: Final = 128  # a worker's own: libraries, journal, sockets
 SILENT_SECONDS: Final = 5.0  # a worker publishes once a second
 AHEAD_SECONDS: Final = 1.0  # clocks are taken to agree this well (DESIGN 6)
 PENDING_SECONDS: Final = 60.0  # webhook events are applied at once
+DAY_SECONDS: Final = 86_400.0
+MAP_SECONDS: Final = 30 * DAY_SECONDS  # a worker writes its map anew at each start, and with every change
 YEAR_2020_SECONDS: Final = 1_577_836_800  # a clock before it was never set
 
 
@@ -48,15 +52,8 @@ def examine(root: Path) -> list[Check]:
         return checks
     directory = DataDirectory(root)
     looks: list[Callable[[DataDirectory], Check]] = [
-        ledger,
-        heartbeat,
-        billing,
-        journalled,
-        quarantine,
-        workers,
-        gating,
-        consumer,
-    ]
+        ledger, heartbeat, billing, journalled, quarantine, letters, saved_maps, workers, gating, consumer,
+    ]  # fmt: skip
     return [*checks, *(_looked(look, directory) for look in looks)]
 
 
@@ -241,6 +238,35 @@ def quarantine(directory: DataDirectory) -> Check:
             "quarantine", WARN, f"{len(copies)} damaged segments were set aside", f"see {directory.quarantine}"
         )
     return Check("quarantine", OK, "empty: no journal was ever found damaged")
+
+
+def letters(directory: DataDirectory) -> Check:
+    """Whether anything lies set aside that nobody could take: events Kafka refused, records that are no events."""
+    if not directory.dead_letters.is_dir():
+        return Check("dead letters", OK, "none")
+    found = find_unsent(directory.dead_letters)
+    unsent, poison = len(found.unsent), len(find_poison(directory.dead_letters))
+    if not unsent and not poison and not found.damaged:
+        return Check("dead letters", OK, "none that waits")
+    return Check(
+        "dead letters",
+        WARN,
+        f"{unsent} events that Kafka refused, {poison} records that are no events, {len(found.damaged)} damaged files",
+        "see `pixelgate journal dead-letters` and docs/kafka.md; `pixelgate journal resend` sends what was refused",
+    )
+
+
+def saved_maps(directory: DataDirectory) -> Check:
+    """Whether workers' maps for a start without the feed are of this month."""
+    files = sorted(directory.maps.iterdir())
+    left = [path for path in files if ".new-" in path.name]
+    old = [path for path in files if path not in left and time.time() - path.stat().st_mtime > MAP_SECONDS]
+    words = f"{len(files) - len(left)} of worker slots"
+    if old:
+        days = (time.time() - old[0].stat().st_mtime) / DAY_SECONDS
+        advice = "of a worker slot that runs no more: remove it; else see the workers' log"
+        return Check("saved maps", WARN, f"{words}; {old[0].name} was not written for {days:.0f} days", advice)
+    return Check("saved maps", OK, words)
 
 
 def workers(directory: DataDirectory) -> Check:

@@ -6,6 +6,7 @@ rows are aligned columns. Messages (progress, restarts) go to stderr, so stdout 
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Final
 
 GAP: Final = "  "  # between two columns of a piped table
@@ -33,6 +34,13 @@ def line(document: object) -> None:
     import orjson
 
     print(orjson.dumps(document).decode(), flush=True)
+
+
+def whole_text(file: Path, text: str) -> None:
+    """Write a file that appears only when it is whole."""
+    temporary = file.with_name(f".{file.name}.new")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(file)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:

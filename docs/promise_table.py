@@ -1,12 +1,14 @@
 """Writes the tables promise -> rule -> test into docs/rulebooks.md: `python docs/promise_table.py`.
 
 A rulebook numbers its promises under `[promise]`, each status and row says which of them it keeps, and a test is found
-by its name (`test_NAME_3_...`, or `test_all_3_...` for what holds in every product). A test proves the page is current.
+by its name (`test_NAME_3_...`, or `test_all_3_...[NAME]` for what holds in every product). Tests prove that the page is
+current, that no promise is without a test, and that what holds in every product is tried on each.
 """
 
 import re
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from gating.policy import load_rulebook, rulebooks
@@ -19,13 +21,11 @@ SHARED = "all "
 _TEST = re.compile(r"^(?:async )?def (test_\w+)\(", re.MULTILINE)
 
 
+@cache
 def tests() -> list[str]:
-    """The names of all tests of the lifecycle, in the order of their files."""
-    return [
-        name
-        for file in sorted((ROOT / "tests" / "gating").glob("test_*.py"))
-        for name in _TEST.findall(file.read_text())
-    ]
+    """The names of all tests, in the order of their files; those of the lifecycle first."""
+    files = sorted((ROOT / "tests").rglob("test_*.py"), key=lambda file: ("gating" not in file.parts, file))
+    return [name for file in files for name in _TEST.findall(file.read_text())]
 
 
 def tests_of(prefix: str, number: str) -> list[str]:
@@ -67,7 +67,7 @@ def _table(title: str, rows: list[str]) -> str:
 
 def _row(number: str, text: str, rules: list[str], names: list[str]) -> str:
     rule = ", ".join(f"`{rule}`" for rule in rules) or "the machine"
-    return f"| {number} | {text} | {rule} | {'<br>'.join(f'`{name}`' for name in names) or 'see below'} |"
+    return f"| {number} | {text} | {rule} | {'<br>'.join(f'`{name}`' for name in names) or 'none'} |"
 
 
 def page(text: str) -> str:
@@ -77,11 +77,15 @@ def page(text: str) -> str:
 
 
 def unkept() -> Iterator[str]:
-    """Promises of a product that no rule names or no test is named after."""
+    """Promises that no test is named after, and those of a product's own that no rule names."""
     for name in rulebooks():
         policy = load_rulebook(name)
         for number in policy.promises:
-            if not number.startswith(SHARED) and not (keepers(policy, number) and tests_of(name, number)):
+            if number.startswith(SHARED):
+                kept = tests_of("all", number.removeprefix(SHARED))
+            else:
+                kept = keepers(policy, number) and tests_of(name, number)
+            if not kept:
                 yield f"{name} {number}"
 
 

@@ -9,6 +9,8 @@ workdays                "within one business day"
 rulebook                what a rulebook says, as values
 rulebook_reader, rulebook_lines, rulebook_schema, rulebook_rows, rulebook_check, rulebook_show
                         reading one: TOML, its lines, its words, its rows, its faults, its tables and diagram
+rulebook_ways, rulebook_layout, rulebook_svg
+                        drawing one: what leads where, where it stands in the picture, the picture
 policy, shelf           rulebooks by name; the version an account lives under
 ledger/                 the truth about accounts: history, keys, deadlines, outbox
 clock, times            the service's clock; times as people write them

@@ -114,8 +114,8 @@ class DataDirectory:
             if not _lock_within(descriptor, wait_seconds):
                 holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip() or "unknown"
                 raise DataDirectoryInUse(
-                    f"data directory {self.root} is in use: process {holder} holds the role {role!r}; "
-                    "stop it, or give another directory by --data"
+                    f"data directory {self.root} is in use: process {holder} holds the role "
+                    f"{role.removesuffix(CLAIM_SUFFIX)!r}; stop it, or give another directory by --data"
                 )
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, str(os.getpid()).encode("ascii"), 0)

@@ -169,7 +169,8 @@ def _says_nothing_new(row: Row, account: Account, index: int, request: Request) 
         return False
     names = {effect.name for effect in row.effects}
     if "set_plan" in names:
-        return _plan_after(row, request.values, account.plan) == account.plan
+        unsaid = any(need.name == "plan" and not need.optional for need in row.needs) and not request.values.get("plan")
+        return not unsaid and _plan_after(row, request.values, account.plan) == account.plan
     return "answered" in names and account.layers[index].answered
 
 

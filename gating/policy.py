@@ -151,4 +151,5 @@ def _policy(name: str, text: str, rules: Rules, documents: list[Any]) -> Policy:
         overlays=overlays_of(rules),
         text=text,
         digest=hashlib.sha256(content).hexdigest(),
+        allowances=rules.allowances,
     )

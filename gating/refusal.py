@@ -69,13 +69,16 @@ def deadline_first(account: Account, deadline: Deadline) -> Refused:
 
 
 def not_from_here(policy: Policy, account: Account, command: str) -> Refused:
-    """The status has no row for the command."""
+    """The status has no row for the command: it is the status's own rule that refuses it."""
+    place = policy.statuses[account.status].place
     if account.status is Status.DELETED:
-        return Refused(f"{command} is not possible: account {account.id} is DELETED, which is final; create a new one")
+        return Refused(
+            f"{command} is not possible: account {account.id} is DELETED, which is final ({place}); create a new one"
+        )
     sources = sorted({status for row in policy.commands[Command(command)] for status in row.sources})
     return Refused(
         f"{command} is not possible in {account.status}, only in {', '.join(sources)}; "
-        f"allowed from {account.status}: {', '.join(allowed_from(policy, account)) or 'nothing'}"
+        f"allowed from {account.status}: {', '.join(allowed_from(policy, account)) or 'nothing'} ({place})"
     )
 
 
@@ -108,7 +111,9 @@ def values_unknown(row: Row, unknown: list[str]) -> Refused:
     """Values were given that the row has no use for: refused rather than lost."""
     takes = [need.name for need in row.needs if need.name not in ("reason", "confirm", "answered")]
     rest = f"it takes --set {', '.join(takes)}" if takes else "it takes no --set"
-    return NeedsMissing(f"{row.command} has no use for --set {', '.join(name[:40] for name in unknown)}; {rest}")
+    return NeedsMissing(
+        f"{row.command} has no use for --set {', '.join(name[:40] for name in unknown)}; {rest} ({row.place})"
+    )
 
 
 def check_deadline_known(policy: Policy, after: Account, to: Status, row: Row) -> None:

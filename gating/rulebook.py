@@ -208,6 +208,11 @@ class Policy:
     overlays: frozenset[Status]
     text: str
     digest: str
+    allowances: Mapping[str, int] = field(default_factory=dict)
+
+    def allowance(self, plan: str | None) -> int | None:
+        """How many tracked users a month the plan includes; None where the rulebook names no number."""
+        return None if plan is None else self.allowances.get(plan.casefold())
 
     def reason_codes(self, command: str) -> tuple[str, ...]:
         """The reasons a command may be given, `other` last."""

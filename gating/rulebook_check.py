@@ -26,15 +26,16 @@ def steps_of(
     for command, rows in commands.items():
         for row in rows:
             if status in row.sources and row.to is To.PREVIOUS:
-                steps += [(command, beneath) for beneath in _beneath(statuses, commands, status)]
+                steps += [(command, beneath) for beneath in beneath_of(statuses, commands, status)]
             elif status in row.sources and isinstance(row.to, Status):
                 steps.append((command, row.to))
     return steps
 
 
-def _beneath(
+def beneath_of(
     statuses: Mapping[Status, StatusRule], commands: Mapping[Command, tuple[Row, ...]], overlay: Status
 ) -> list[Status]:
+    """What the status can be laid on."""
     by_command = {status for rows in commands.values() for row in rows if row.to is overlay for status in row.sources}
     by_deadline = {rule.status for rule in statuses.values() if rule.deadline and rule.deadline.then is overlay}
     return [status for status in statuses if status in by_command | by_deadline]

@@ -36,6 +36,7 @@ TOP_KEYS = (
     "reasons",
     "date",
     "calendar",
+    "allowance",
     "promise",
 )
 STATUS_KEYS = ("verdict", "access", "inherit", "deadline", "due", "stops_clock", "through", "promises")
@@ -57,6 +58,7 @@ class Rules:
     reasons: dict[str, tuple[str, ...]] = field(default_factory=dict)
     dates: dict[str, DateRule] = field(default_factory=dict)
     promises: dict[str, str] = field(default_factory=dict)
+    allowances: dict[str, int] = field(default_factory=dict)
 
 
 def rules_of(readers: list[Reader]) -> Rules:
@@ -72,6 +74,7 @@ def rules_of(readers: list[Reader]) -> Rules:
     if "trial" in own.data:
         rules.trial_us = own.span_us(("trial",), own.data["trial"])
     rules.calendar = _calendar(own)
+    rules.allowances = _allowances(own)
     names = {name for reader in readers for name in _section(reader, "date")}
     for reader in readers:
         for name, value in _section(reader, "promise").items():
@@ -195,6 +198,18 @@ def _dates(reader: Reader, rules: Rules) -> None:
         span_us = reader.span_us((*path, "span"), table.get("span", "0d")) or 0
         known = frozenset(status for status in statuses if status is not None)
         rules.dates.setdefault(name, DateRule(name, known, span_us, floors))
+
+
+def _allowances(reader: Reader) -> dict[str, int]:
+    """By plan, in small letters."""
+    found: dict[str, int] = {}
+    for plan, value in _section(reader, "allowance").items():
+        users = reader.typed(("allowance", plan), value, int)
+        if users is not None and users < 0:
+            reader.fault(("allowance", plan), f"an allowance of {users}: 0 tracked users are the fewest")
+        elif users is not None:
+            found[plan.casefold()] = users
+    return found
 
 
 def _calendar(reader: Reader) -> Calendar:

@@ -6,8 +6,9 @@ Called by the command line's `rulebook show [--diagram]` and the API; pure.
 from typing import Any
 
 from gating.refusal import span_text
-from gating.rulebook import DeadlineRule, EffectRule, Moment, Policy, Row, StatusRule
+from gating.rulebook import DeadlineRule, EffectRule, Policy, Row, StatusRule
 from gating.rulebook_check import steps_of
+from gating.rulebook_ways import moment_text
 from gating.status import Status
 
 
@@ -24,6 +25,7 @@ def show(policy: Policy) -> dict[str, Any]:
         "lapse": {to.value: [_effect(effect) for effect in effects] for to, effects in policy.lapse_effects.items()},
         "reasons": {command: list(policy.reason_codes(command)) for command in policy.reasons},
         "dates": {name: f"{span_text(date.span_us)} after entering" for name, date in policy.dates.items()},
+        "allowances": dict(policy.allowances),
         "promises": dict(policy.promises),
     }
 
@@ -49,19 +51,15 @@ def _edges(policy: Policy) -> dict[tuple[Status, Status], list[str]]:
             if label not in labels:
                 labels.append(label)
         if rule.deadline is not None:
-            edges.setdefault((status, rule.deadline.then), []).append(_moment(rule.deadline.when))
+            edges.setdefault((status, rule.deadline.then), []).append(moment_text(rule.deadline.when))
     return edges
-
-
-def _moment(moment: Moment) -> str:
-    return f"{moment.anchor} + {span_text(moment.span_us)}" if moment.span_us else moment.anchor
 
 
 def _deadline(rule: DeadlineRule | None) -> str | None:
     if rule is None:
         return None
     only = f" (plan {' or '.join(rule.plans)})" if rule.plans else ""
-    return f"{_moment(rule.when)} => {rule.then}{only}"
+    return f"{moment_text(rule.when)} => {rule.then}{only}"
 
 
 def _status(rule: StatusRule) -> dict[str, Any]:
@@ -87,7 +85,7 @@ def _row(row: Row) -> dict[str, Any]:
         "by": [str(grant) for grant in row.by],
         "needs": [need.name + ("?" if need.optional else "") for need in row.needs],
         "plan": list(row.plans),
-        "within": None if row.within is None else _moment(row.within),
+        "within": None if row.within is None else moment_text(row.within),
         "effects": [_effect(effect) for effect in row.effects],
         "advice": row.advice,
         "promises": list(row.promises),
@@ -97,5 +95,5 @@ def _row(row: Row) -> dict[str, Any]:
 
 def _effect(effect: EffectRule) -> str:
     arguments = [f"{name}={value}" for name, value in effect.arguments.items()]
-    arguments += [] if effect.when is None else [_moment(effect.when)]
+    arguments += [] if effect.when is None else [moment_text(effect.when)]
     return f"{effect.name}({', '.join(arguments)})" if arguments else effect.name

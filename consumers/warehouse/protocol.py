@@ -35,6 +35,7 @@ class View:
 
     revealed_version: a hidden event is visible if, and only if, its version is below this.
     keys: the account's write keys, for unverified events whose worker did not know the account yet.
+    allowance: how many tracked users a month its plan includes; None where its rulebook names no number.
     """
 
     account: str
@@ -42,6 +43,7 @@ class View:
     access: Access
     revealed_version: int
     keys: tuple[str, ...] = ()
+    allowance: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from deploy.errors import Misused
-from deploy.output import fields, table
+from deploy.output import fields, table, whole_text
 from deploy.session import Session, command, group
 from gating.errors import Refused
 from gating.status import Role, Status
@@ -180,13 +180,6 @@ def print_receipt(answer: dict[str, Any]) -> None:
             print(f"waits for {waiting}")
         return
     fields((name.replace("_", " "), value) for name, value in answer["remains"].items())
-
-
-def whole_text(file: Path, text: str) -> None:
-    """Write a file that appears only when it is whole."""
-    temporary = file.with_name(f".{file.name}.new")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(file)
 
 
 def values_of(pairs: list[str]) -> dict[str, str]:

@@ -67,7 +67,8 @@ def print_report(answer: dict[str, Any]) -> None:
     events = answer["events"]
     sums = [(name, events[name]) for name in ("visible", "hidden", "unverified") if name in events]
     fields([("account", answer["account"]), ("access", answer["access"]), *sums])
-    fields([("visitors", answer["visitors"]), ("monthly tracked users", answer["mtu"])])
+    usage = [("monthly tracked users", answer["mtu"]), ("included in the plan", answer.get("mtu_included"))]
+    fields([("visitors", answer["visitors"]), *usage, ("overage", answer.get("mtu_overage"))])
     if answer["by_day"]:
         print()
         table(("day", "events"), [[row["day"], row["events"]] for row in answer["by_day"]], "")

@@ -123,14 +123,14 @@ def materialise(session: Session, metrics_port: MetricsPortOption = None) -> Non
     _become("consumers", session, metrics_port=metrics_port)
 
 
-@command(consumers, "purge", "pixelgate consumer purge")
-def purge(session: Session) -> None:
+@command(consumers, "purge", "pixelgate consumer purge --metrics-port 9103")
+def purge(session: Session, metrics_port: MetricsPortOption = None) -> None:
     """Erase deleted accounts until stopped, over a warehouse on ClickHouse; elsewhere `materialise` does it."""
     from consumers.config import ConsumerSettings
     from deploy.settings import load
 
-    load(ConsumerSettings)
-    _become("consumers", session, "purge")
+    load(ConsumerSettings, {"metrics_port": metrics_port})
+    _become("consumers", session, "purge", metrics_port=metrics_port)
 
 
 def _plan(**options: object) -> "Plan":

@@ -1,16 +1,20 @@
 """`pixelgate rulebook`: list, show, check. Rulebooks are files of the package; no data directory is needed."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deploy.output import say, table
+from deploy.output import say, table, whole_text
 from deploy.session import Session, command, group
+
+if TYPE_CHECKING:
+    from gating.policy import Policy
 
 rulebooks = group("Rulebooks: what each status means and which command leads where.")
 
 FAULTY_EXIT_CODE = 1
+STDOUT = Path("-")
 
 StatusColumns = ("status", "verdict", "access", "deadline", "place")
 CommandColumns = ("command", "from", "to", "by", "needs", "plan", "place")
@@ -40,12 +44,18 @@ def show(
     session: Session,
     name: Annotated[str, typer.Argument(metavar="NAME", help="A rulebook, or a file in TOML.")],
     diagram: Annotated[bool, typer.Option("--diagram", help="A Mermaid state diagram instead of tables.")] = False,
+    svg: Annotated[
+        Path | None, typer.Option("--svg", metavar="FILE", help="Draw it into FILE as SVG; - is stdout.")
+    ] = None,
 ) -> None:
     """Show a rulebook: what each status means, and its commands."""
     from gating import policy, rulebook_show
 
     book = policy.load_rulebook(name)
     answer = rulebook_show.show(book)
+    if svg is not None:
+        _draw(session, book, svg)
+        return
 
     def human() -> None:
         if diagram:
@@ -60,6 +70,22 @@ def show(
         print(end="\n" if answer["reasons"] else "")
 
     session.emit({**answer, "diagram": rulebook_show.mermaid(book)} if diagram else answer, human)
+
+
+def _draw(session: Session, book: "Policy", file: Path) -> None:
+    """The picture, into a file that appears only when it is whole, or on stdout."""
+    from gating.errors import Unreachable
+    from gating.rulebook_svg import svg
+
+    text = svg(book)
+    if file == STDOUT:
+        session.emit({"rulebook": book.name, "svg": text}, lambda: print(text, end=""))
+        return
+    try:
+        whole_text(file, text)
+    except OSError as error:
+        raise Unreachable(f"the picture cannot be written to {str(file)!r}: {error.strerror}") from error
+    session.emit({"rulebook": book.name, "file": str(file)}, lambda: say(f"{book.name}: drawn into {file}"))
 
 
 @command(rulebooks, "check", "pixelgate rulebook check my-product.toml")

@@ -2,14 +2,13 @@
 
 import asyncio
 import secrets
-import subprocess
-import sys
 
 import psycopg
 import pytest
 
 from collector.journal import Journal
 from collector.publisher.dead_letters import DeadLetters, Letter, find
+from consumers.__main__ import _purge
 from consumers.config import ConsumerSettings
 from consumers.dead_letters import DeadLetters as PoisonFiles
 from consumers.dead_letters import find as find_poison
@@ -17,6 +16,7 @@ from consumers.kafka_records import Poison
 from consumers.moments import ALWAYS
 from consumers.purge import Purger
 from consumers.purge_places import Files
+from consumers.purging import PURGE_ROLE
 from consumers.warehouse.protocol import Audience
 from deploy.verify import verify_all
 from gating.ledger import Ledger, Who, ledger_url
@@ -24,6 +24,7 @@ from gating.receipts import receipt_view
 from gating.status import DAY_US, Role, Verdict
 from tests.consumers.events import event
 from tests.consumers.house import House, now_us
+from tests.eventually import aeventually
 
 OTHER_KEY = "O" * 22
 EFFECTS = ("stop_billing", "revoke_sessions", "stop_integrations", "notify")
@@ -274,23 +275,16 @@ async def test_payments_outlive_their_account_for_their_term_and_go_then(house):
     await service.close()
 
 
-@pytest.mark.parametrize("where", range(1, 14, 2))
-def test_a_purge_that_is_killed_anywhere_ends_with_one_receipt(house, where):
-    """I12: SIGKILL at each step, start again: gone all the same, counted once."""
-    house.create(at_us=now_us() - 30 * DAY_US)
-    house.create("else", OTHER_KEY, at_us=now_us() - 30 * DAY_US)
-    marker = mark()
-    house.hit(*(f"v={marker}" for _ in range(5)))
-    house.hit("v=a", account="else", key=OTHER_KEY)
-    house.journal.close()
-    delete(house)
-    child = [sys.executable, "-m", "tests.consumers.children.purge_kills", str(house.data.root)]
-    killed = subprocess.run([*child, str(where)], capture_output=True, text=True, check=False)
-    assert killed.returncode == -9, (killed.returncode, killed.stderr)
-    whole = subprocess.run([*child, "-1"], capture_output=True, text=True, check=False)
-    assert whole.returncode == 0, whole.stderr
-    assert files_with(house.data.root, marker) == []
-    receipt = receipt_view(house.ledger, "shop")
-    assert {row["store"]: row["found"] for row in receipt["stores"]}["warehouse"] == 5
-    sums = verify_all(house.data, ConsumerSettings(data=house.data.root))
-    assert (sums["ok"], sums["purged"], sums["warehouse"]) == (True, 5, 1)
+async def test_a_consumer_leaves_purging_to_whoever_claims_it(house):
+    """`consumer purge` beside `consumer materialise` on one data directory: one of them at a time."""
+    house.create()
+    service = house.service()
+    purging = asyncio.create_task(_purge(house.data, purger_of(house, service)))
+    await aeventually(lambda: house.data.is_held(PURGE_ROLE))
+    claim = house.data.claim(PURGE_ROLE, 30)
+    await asyncio.to_thread(claim.__enter__)
+    assert not purging.done()
+    await asyncio.to_thread(claim.__exit__, None, None, None)
+    purging.cancel()
+    await asyncio.wait([purging])
+    await service.close()

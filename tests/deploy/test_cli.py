@@ -211,6 +211,19 @@ def test_a_faulty_rulebook_is_named_with_line_and_reason(pixelgate: Console, tmp
     assert not told.json["ok"]
 
 
+def test_a_rulebook_is_drawn_as_mermaid_and_as_svg(pixelgate: Console, tmp_path: Path) -> None:
+    assert pixelgate("rulebook", "show", "default", "--diagram").out.startswith("stateDiagram-v2\n")
+    file = tmp_path / "default.svg"
+    assert pixelgate("rulebook", "show", "default", "--svg", file, "--json").json == {
+        "rulebook": "default",
+        "file": str(file),
+    }
+    assert file.read_text().startswith("<svg ")
+    assert pixelgate("rulebook", "show", "default", "--svg", "-").out == file.read_text()
+    nowhere = pixelgate("rulebook", "show", "default", "--svg", tmp_path / "none" / "x.svg")
+    assert (nowhere.code, "cannot be written" in nowhere.error_line) == (3, True)
+
+
 def test_tables_are_plain_columns_when_piped(pixelgate: Console) -> None:
     head, *rows = pixelgate("rulebook", "list").out.splitlines()
     assert head.split()[:2] == ["rulebook", "title"]

@@ -3,6 +3,7 @@
 import os
 import shutil
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,10 +12,14 @@ from types import SimpleNamespace
 import pytest
 
 from collector.metrics import CounterFile, Counters
+from collector.publisher.dead_letters import DeadLetters, Letter
+from consumers.dead_letters import DeadLetters as PoisonFiles
+from consumers.kafka_records import Poison
 from deploy import doctor
 from deploy.doctor import FAIL, OK, WARN, Check, examine
 from gating.datadir import DataDirectory
 from gating.gateway import Gateway
+from tests.consumers.events import event
 from tests.deploy.console import Console
 
 
@@ -97,3 +102,36 @@ def test_a_limit_on_open_files_below_the_connection_cap_warns(
 ) -> None:
     monkeypatch.setenv("PIXELGATE_CONNECTIONS_MAX", "1000000")
     assert found(directory, "open files").result == WARN
+
+
+def test_events_that_kafka_refused_and_records_that_are_none_warn(directory: DataDirectory) -> None:
+    assert found(directory, "dead letters").result == OK
+    letters, poison = DeadLetters(directory.dead_letters), PoisonFiles(directory.dead_letters)
+    assert found(directory, "dead letters").result == OK
+    poison.append([Poison("pixel.events", 0, 1, 0, "?", b"shop:v", b"{", ())])
+    told = found(directory, "dead letters")
+    assert (told.result, told.found) == (
+        WARN, "0 events that Kafka refused, 1 records that are no events, 0 damaged files",
+    )  # fmt: skip
+    lost = event(1, "cd" * 16)
+    letters.append([Letter("cd" * 16, 1, "pixel.events", "too large", 0, lost.encode())])
+    assert found(directory, "dead letters").found.startswith("1 events that Kafka refused, 1 records")
+    letters.close()
+    poison.close()
+
+
+def test_copies_of_damaged_segments_warn(directory: DataDirectory) -> None:
+    assert found(directory, "quarantine").result == OK
+    (directory.quarantine / "segment").write_bytes(b"damaged")
+    told = found(directory, "quarantine")
+    assert (told.result, told.found) == (WARN, "1 damaged segments were set aside")
+
+
+def test_a_saved_map_that_nobody_has_written_for_a_month_warns(directory: DataDirectory) -> None:
+    saved = directory.maps / "0.map"
+    saved.write_bytes(b"")
+    assert found(directory, "saved maps").result == OK
+    month_ago = time.time() - 40 * 86_400
+    os.utime(saved, (month_ago, month_ago))
+    told = found(directory, "saved maps")
+    assert (told.result, told.found) == (WARN, "1 of worker slots; 0.map was not written for 40 days")

@@ -14,6 +14,8 @@ import pytest
 from collector.metrics import read_counters
 from deploy.metrics_port import SILENT_SECONDS, late_words
 from gating.gateway import Gateway
+from tests.consumers.house import House, now_us
+from tests.consumers.test_purge import DAY_US, delete
 from tests.deploy.console import Console
 from tests.deploy.workers import SECOND_US, published
 from tests.eventually import eventually
@@ -44,11 +46,11 @@ def sample(port: int, name: str) -> float | None:
 
 
 @contextmanager
-def role(pixelgate: Console, log: Path, *arguments: object) -> Iterator[subprocess.Popen[bytes]]:
+def role(pixelgate: Console, log: Path, *arguments: object, **settings: str) -> Iterator[subprocess.Popen[bytes]]:
     with log.open("ab") as output:
         process = subprocess.Popen(
             [pixelgate.script, *map(str, arguments)],
-            env=environment(pixelgate.data), stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+            env=environment(pixelgate.data, **settings), stdin=subprocess.DEVNULL, stdout=output, stderr=output,
         )  # fmt: skip
     try:
         yield process
@@ -90,16 +92,19 @@ def test_the_collectors_port_sums_its_workers_and_is_ready_when_they_all_are(
     assert not accepts(metrics)
 
 
-def test_the_consumers_port_tells_what_was_taken_and_what_is_owed(
+def test_the_consumers_port_tells_what_was_taken_and_what_is_owed_and_a_second_consumer_is_refused(
     pixelgate: Console, shop: Gateway, tmp_path: Path
 ) -> None:
     port, metrics = free_port(), free_port()
     key = shop.keys("shop")[0]["write_key"]
     with (
         role(pixelgate, tmp_path / "collector", "collector", "--host", "127.0.0.1", "--port", port, "--workers", 1),
-        role(pixelgate, tmp_path / "consumer", "consumer", "materialise", "--metrics-port", metrics),
+        role(pixelgate, tmp_path / "consumer", "consumer", "materialise", "--metrics-port", metrics) as first,
     ):
         eventually(lambda: accepts(metrics) and accepts(port), START_SECONDS)
+        second = pixelgate("consumer", "materialise")
+        assert second.code == 1
+        assert f"process {first.pid} holds the role 'consumer'" in second.error_line
         assert get(metrics, "/health/live")[0] == get(metrics, "/health/ready")[0] == 200
         for _ in range(7):
             get(port, f"/p/{key}.gif")
@@ -108,6 +113,30 @@ def test_the_consumers_port_tells_what_was_taken_and_what_is_owed(
         assert sample(metrics, "pixelgate_consumer_batch_seconds_count")
         for name in ("duplicates_total", "missing_total", "repeated_total", "settling_blocked"):
             assert sample(metrics, f"pixelgate_consumer_{name}") == 0
+
+
+def test_the_purgers_port_tells_what_waits_and_why_and_a_second_purger_is_refused(
+    pixelgate: Console, tmp_path: Path
+) -> None:
+    pytest.importorskip("chdb")
+    metrics, engine = free_port(), f"chdb://{tmp_path / 'engine'}"
+    arguments = ("consumer", "purge", "--metrics-port", metrics)
+    with role(pixelgate, tmp_path / "log", *arguments, clickhouse_url=engine) as process:
+        eventually(lambda: accepts(metrics) and ready(metrics)[0] == 503, START_SECONDS)
+        assert "ledger" in ready(metrics)[1][0]
+        assert sample(metrics, "pixelgate_consumer_purge_blocked") == 1
+        house = House(pixelgate.data)
+        house.create("gone", at_us=now_us() - 30 * DAY_US)
+        eventually(lambda: ready(metrics) == (200, []), START_SECONDS)
+        assert sample(metrics, "pixelgate_consumer_purge_blocked") == 0
+        delete(house, "gone")
+        eventually(lambda: sample(metrics, "pixelgate_consumer_purges_waiting") == 1, START_SECONDS)
+        assert sample(metrics, "pixelgate_consumer_receipts_total") == 0
+        second = pixelgate("consumer", "purge", CLICKHOUSE_URL=engine)
+        assert second.code == 1
+        assert f"process {process.pid} holds the role 'purge'" in second.error_line
+        assert process.poll() is None
+        house.close()
 
 
 @pytest.mark.parametrize(

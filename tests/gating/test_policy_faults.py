@@ -1,16 +1,22 @@
 """Every kind of fault a rulebook can have is named with its line. The line meant carries `#!` in the text."""
 
+import ast
 import contextlib
+import inspect
+import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gating import policy, rulebook_check, rulebook_reader, rulebook_rows, rulebook_schema
 from gating.errors import NotFound, RulebookInvalid
 from gating.policy import check, load_rulebook, parse_rulebook
 from gating.rulebook_lines import lines_of
+from gating.rulebook_reader import Reader
 from gating.status import Status
 
 SOUND = """\
@@ -55,6 +61,9 @@ to = "CANCELED"
 by = ["OWNER"]
 """
 
+MODULES = (policy, rulebook_check, rulebook_reader, rulebook_rows, rulebook_schema)
+"""All that notes faults."""
+
 FAULTS = tomllib.loads((Path(__file__).parent / "rulebooks" / "faults.toml").read_text())["fault"]
 
 
@@ -84,6 +93,48 @@ def test_each_kind_of_fault_is_named_with_file_and_line(tmp_path: Path, fault: d
     assert found == [("broken.toml", line)], [str(found) for found in check(file)]
     with pytest.raises(RulebookInvalid, match=f"broken.toml:{line}: "):
         load_rulebook(file)
+
+
+def sites() -> set[tuple[str, int, int]]:
+    """(module, first line, last line) of every place that notes a fault."""
+    found = set()
+    for module in MODULES:
+        for node in ast.walk(ast.parse(inspect.getsource(module))):
+            if not isinstance(node, ast.Call):
+                continue
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if name in ("fault", "_fault") or (module is policy and name == "Fault"):
+                found.add((module.__name__, node.lineno, node.end_lineno or node.lineno))
+    return found
+
+
+def test_every_place_that_notes_a_fault_has_a_fault_here_that_comes_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new kind of fault without a row in faults.toml (or here, where it is of a whole file) fails this."""
+    come_to: set[tuple[str, int]] = set()
+
+    def noting(original: Callable[..., object]) -> Callable[..., object]:
+        def noted(*arguments: object, **named: object) -> object:
+            frame = sys._getframe(1)
+            come_to.add((frame.f_globals["__name__"], frame.f_lineno))
+            return original(*arguments, **named)
+
+        return noted
+
+    monkeypatch.setattr(Reader, "fault", noting(Reader.fault))
+    monkeypatch.setattr(rulebook_check, "_fault", noting(rulebook_check._fault))
+    monkeypatch.setattr(policy, "Fault", noting(policy.Fault))
+    whole = {"No-Name!.toml": SOUND, "long.toml": "#" * 300_000, "deep.toml": "a = " + "[" * 5000}
+    texts = whole | {f"broken{number}.toml": broken(fault)[0] for number, fault in enumerate(FAULTS)}
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+        assert check(tmp_path / name)
+    places = sites()
+    assert len(places) > 40
+    assert [
+        place for place in sorted(places) if not any(m == place[0] and place[1] <= n <= place[2] for m, n in come_to)
+    ] == []
 
 
 def test_all_faults_are_reported_in_the_order_of_their_lines(tmp_path: Path) -> None:

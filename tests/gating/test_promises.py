@@ -1,13 +1,14 @@
 """The page about rulebooks is made from them: promise -> rule -> test."""
 
 import importlib.util
+import re
 import tomllib
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from gating.policy import parse_rulebook
+from gating.policy import load_rulebook, parse_rulebook, rulebooks
 from gating.rulebook_rows import EFFECTS, ROW_KEYS
 from gating.rulebook_schema import STATUS_KEYS
 from gating.status import Status
@@ -28,6 +29,34 @@ def promise_table() -> ModuleType:
 
 def test_every_promise_has_a_rule_and_a_test(promise_table: ModuleType) -> None:
     assert list(promise_table.unkept()) == []
+
+
+def products_of(test: object) -> set[str]:
+    """The products that pytest runs the test on."""
+    found: set[str] = set()
+    for mark in getattr(test, "pytestmark", ()):
+        names = mark.args[0].split(",") if isinstance(mark.args[0], str) else mark.args[0]
+        if mark.name == "parametrize" and "product" in names:
+            found |= {value if len(names) == 1 else value[names.index("product")] for value in mark.args[1]}
+    return found
+
+
+def test_what_holds_in_every_product_is_tried_on_each_of_them(promise_table: ModuleType) -> None:
+    """By what each test's parameter `product` really is."""
+    tried = set()
+    for file in (ROOT / "tests").rglob("test_*.py"):
+        for name in re.findall(r"def (test_all_\d+_\w+)\(", file.read_text()):
+            module = importlib.import_module(".".join(file.relative_to(ROOT).with_suffix("").parts))
+            tried |= {(name.split("_")[2], product) for product in products_of(getattr(module, name))}
+    shared = [n.removeprefix("all ") for n in load_rulebook("default").promises if n.startswith("all ")]
+    assert len(shared) == 10
+    assert [(n, product) for n in shared for product in rulebooks() if (n, product) not in tried] == []
+
+
+def test_a_promise_without_a_test_is_told(promise_table: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = [name for name in promise_table.tests() if not name.startswith(("test_all_5_", "test_segment_7_"))]
+    monkeypatch.setattr(promise_table, "tests", lambda: left)
+    assert list(promise_table.unkept()) == sorted([*(f"{name} all 5" for name in rulebooks()), "segment 7"])
 
 
 def test_the_page_has_the_tables_as_they_are_now(promise_table: ModuleType) -> None:

@@ -1,7 +1,7 @@
 """Every way out of hiding, under every rulebook: what the ledger and a view of the account show of the hidden hits.
 
 A hidden hit is revealed, for good, by the first change of its account to an ACCEPT verdict with a higher version; by
-nothing else, whatever access there is.
+nothing else, whatever access there is. And what the ledger says the reports show, on either warehouse.
 """
 
 from collections.abc import Iterator
@@ -9,13 +9,21 @@ from dataclasses import replace
 
 import pytest
 
+from consumers.accounts import Accounts
+from consumers.errors import AccessDenied
+from consumers.moments import ALWAYS
+from consumers.reports import report
+from consumers.warehouse.clickhouse import ClickHouseWarehouse
+from consumers.warehouse.duckdb import DuckDBWarehouse
+from consumers.warehouse.protocol import Audience
 from gating.account import Account, Decision
 from gating.errors import Refused
 from gating.ledger import SYSTEM, Ledger, Who
 from gating.lifecycle import carry_out, due, open_account, standing
 from gating.policy import load_rulebook, rulebooks
 from gating.rulebook import Policy
-from gating.status import Role, Status, Verdict
+from gating.status import Access, Role, Status, Verdict
+from tests.consumers.events import event, part
 from tests.gating.life import START_US
 from tests.gating.test_lifecycle_walk import EVERYTHING, request_of, rows_of, statuses
 
@@ -74,6 +82,7 @@ def recorded(ledger: Ledger, policy: Policy, way: Way, account: str) -> list[tup
     """Write the way down as an account's history; (version, verdict) of each change."""
     changes = []
     with ledger.begin() as transaction:
+        transaction.keep_rulebook(policy.digest, policy.name, policy.text)
         for place, decision in enumerate(way):
             named = _named(decision, account, changes[-1][0] if changes else 0)
             stands = standing(policy, named.account)
@@ -111,3 +120,45 @@ def test_a_hidden_hit_is_revealed_by_the_next_change_to_accept_and_by_no_other_w
     assert shown
     assert kept
     assert Status.DELETED in {out[-1].account.status for way in hidden for out in ways_out(policy, way)}
+
+
+@pytest.mark.parametrize("form", ["duckdb", "clickhouse"])
+@pytest.mark.parametrize("policy", HIDING, ids=[policy.name for policy in HIDING])
+def test_a_report_shows_a_hidden_hit_after_those_ways_out_alone(policy, form, request, tmp_path):
+    """I9, I11: what `revealed_version` says is what a view holds, by every way of a product on DuckDB, by a share of
+    the others; an account without access gets no report, and the operator finds each hit, shown or hidden."""
+    url = request.getfixturevalue("clickhouse_url") if form == "clickhouse" else None
+    warehouse = ClickHouseWarehouse.open(url) if url else DuckDBWarehouse.open(tmp_path / "warehouse.duckdb")
+    shown = kept = refused = 0
+    with Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}") as ledger:
+        accounts = Accounts(lambda: ledger, lambda: 0)  # the moment is the last change's: no deadline has come since
+        hits, expected = [], {}
+        for number, (way, out) in enumerate(_some_ways(policy, form)):
+            account = f"a{number}"
+            changes = recorded(ledger, policy, out, account)
+            hits.append(event(number + 1, account=account, verdict=Verdict.HIDE, version=changes[len(way) - 1][0]))
+            expected[account] = any(verdict is Verdict.ACCEPT for _, verdict in changes[len(way) :])
+        warehouse.append([part(hits)], [])
+        reader = warehouse.reader()
+        for account, visible in expected.items():
+            told = report(reader, accounts.view(account, Audience.OPERATOR), ALWAYS, START_US)["events"]
+            assert told == {"visible": int(visible), "hidden": int(not visible), "unverified": 0}
+            view = accounts.view(account, Audience.ACCOUNT)
+            if view.access is Access.NONE:
+                with pytest.raises(AccessDenied):
+                    report(reader, view, ALWAYS, START_US)
+                refused += 1
+            assert len(list(reader.events(view, ALWAYS))) == visible
+            shown, kept = shown + visible, kept + (not visible)
+        reader.close()
+    warehouse.close()
+    assert shown
+    assert kept
+    assert refused
+
+
+def _some_ways(policy: Policy, form: str) -> list[tuple[Way, Way]]:
+    """Each way into hiding with each way out of it; evenly chosen where they are too many."""
+    ways = [(way, out) for way in ways_into_hiding(policy) for out in ways_out(policy, way)]
+    most = 60 if form == "duckdb" else 12
+    return ways[:: -(-len(ways) // most)]
