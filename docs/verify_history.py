@@ -1,7 +1,8 @@
 """Check a file that `pixelgate history export` wrote, with the standard library alone.
 
-python verify_history.py FILE [HEAD]: HEAD is a digest kept earlier, which the chain must contain. Exit 1 for a fault.
-FILE holds the history, or the refusals (`--refusals`): the fields tell which.
+python verify_history.py FILE [HEAD [SINCE]]: HEAD is a digest kept earlier, which the chain must contain. SINCE: what
+`--since` was, where only later rows were exported. FILE holds the history, or the refusals (`--refusals`): the fields
+tell which. Exit 1 for a fault.
 """
 
 import hashlib
@@ -16,9 +17,9 @@ REFUSALS = ["sequence", "account", "version", "at_us", "until_us", "times", "com
 REFUSALS += ["code", "rule", "previous", "digest"]
 
 
-def check(lines: Iterable[str], head: str | None = None) -> str | None:
+def check(lines: Iterable[str], head: str | None = None, since: int = 0) -> str | None:
     """The first fault, or None."""
-    before, seen, names = None, head is None, None
+    before, seen, names = (since, "00" * 32 if since == 0 else None), head is None, None
     for line in lines:
         row = json.loads(line)
         names = names or (REFUSALS if "sequence" in row else HISTORY)
@@ -30,16 +31,14 @@ def check(lines: Iterable[str], head: str | None = None) -> str | None:
         text = json.dumps(values, separators=(",", ":"), ensure_ascii=False).encode()
         if hashlib.sha256(bytes.fromhex(row["previous"]) + text).hexdigest() != row["digest"]:
             return f"{where} was altered"
-        if number == 1 and row["previous"] != "00" * 32:
-            return f"{where} is not the first"
-        if before and (number, row["previous"]) != (before[0] + 1, before[1]):
-            return f"{where} does not follow row {before[0]}"
+        if number != before[0] + 1 or before[1] not in (None, row["previous"]):
+            return f"{where} does not follow row {before[0]}" if before[0] else f"{where} is not the first"
         before, seen = (number, row["digest"]), seen or row["digest"] == head
     return None if seen else "no row has the digest given"
 
 
 if __name__ == "__main__":
     with open(sys.argv[1], encoding="utf-8") as file:
-        fault = check(file, *sys.argv[2:3])
+        fault = check(file, *sys.argv[2:3], *map(int, sys.argv[3:4]))
     print(fault or "ok")
     sys.exit(1 if fault else 0)
