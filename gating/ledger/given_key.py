@@ -66,7 +66,7 @@ def _is_cased_as_words(core: str) -> bool:
     """Whether capitals and small letters take turns as in camelCase at the most; by chance they do at every second."""
     letters = [letter.isupper() for letter in core if letter.isalpha()]
     turns = sum(before != after for before, after in pairwise(letters))
-    return turns * 10 <= 3 * len(letters)
+    return turns * 3 <= len(letters)
 
 
 def _goes_in_steps(core: str) -> bool:

@@ -68,7 +68,7 @@ def test_a_found_key_says_whether_it_lives_until_when_and_what_its_hits_are_wort
     assert finder.find(old)[0]["state"] == "grace"
     desk.later(1)
     found = finder.find(old)[0]
-    assert (found["state"], found["verdict"], found["revoked_at"]) == ("revoked", "DROP", "2026-03-02T12:00:00Z")
+    assert (found["state"], found["verdict"], found["revoked_at"]) == ("revoked", "DROP", "2026-03-02T12:00:00.000000Z")
     desk.do("pause")
     assert [(one["state"], one["status"], one["verdict"]) for one in finder.find(new)] == [("living", "PAUSED", "HIDE")]
 
