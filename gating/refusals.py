@@ -96,9 +96,16 @@ class Refusals(Collector):
         try:
             return await commit(attempt.watched(change), waiting)
         except REFUSALS as error:
-            if attempt.version is not None:
-                await self._note(attempt.refused(error, self._clock.now_us()))
+            await self.note(attempt, error)
             raise
+
+    async def note(self, attempt: Attempt, error: GatingError) -> None:
+        """Write a refusal down, if its account was there; to be called once what was refused is undone."""
+        if attempt.version is None:
+            return
+        row = attempt.refused(error, self._clock.now_us())
+        self._counts[row.command, row.code] += 1
+        await self._take(self._tally.take(row))
 
     async def run(self) -> None:
         """Write each minute's repeats once it has ended; until cancelled."""
@@ -128,10 +135,6 @@ class Refusals(Collector):
         lost = CounterMetricFamily("pixelgate_refusals_unrecorded", "Rows of refusals the ledger could not be given")
         lost.add_metric([], self._lost)
         return [refused, lost]
-
-    async def _note(self, row: RefusalRow) -> None:
-        self._counts[row.command, row.code] += 1
-        await self._take(self._tally.take(row))
 
     async def _take(self, rows: list[RefusalRow]) -> None:
         """Rows of several callers that wait for their turn share one commit."""

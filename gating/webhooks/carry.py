@@ -9,11 +9,13 @@ from dataclasses import dataclass, field, replace
 
 from gating import stack
 from gating.account import Account, Decision, Effect, Request
-from gating.errors import InputInvalid, Refused
+from gating.errors import GatingError, InputInvalid, Refused
 from gating.feed import StatusChange
 from gating.ledger import SYSTEM, Transaction, Who, events
 from gating.ledger.events import EventRow, Outcome, State
 from gating.lifecycle import decide, due, standing
+from gating.refusal import NO_SUCH_COMMAND
+from gating.refusals import Attempt
 from gating.rulebook import PERIOD_END, Policy
 from gating.shelf import Shelf
 from gating.status import Command, Role, Status
@@ -27,12 +29,17 @@ PERIOD = Command("period_end")
 """How a paid period's new end is written in the history; no rulebook need have a row for it."""
 
 
-def apply(transaction: Transaction, shelf: Shelf, row: EventRow, now_us: int) -> tuple[State, list[StatusChange]]:
-    """Apply an event that waits, and note what became of it: its state, and the changes to announce."""
+Refusal = tuple[Attempt, GatingError]
+
+
+def apply(
+    transaction: Transaction, shelf: Shelf, row: EventRow, now_us: int
+) -> tuple[State, list[StatusChange], Refusal | None]:
+    """Apply an event that waits, and note what became of it: its state, the changes to announce, what was refused."""
     carried = _Carried(transaction, shelf, row, now_us)
     outcome = carried.outcome()
     events.settle(transaction.connection, row.sequence, outcome)
-    return outcome.state, carried.changes
+    return outcome.state, carried.changes, carried.refusal
 
 
 def _ignored(why: str, account: str | None = None) -> Outcome:
@@ -48,6 +55,7 @@ class _Carried:
     row: EventRow
     now_us: int
     changes: list[StatusChange] = field(default_factory=list)
+    refusal: Refusal | None = None
 
     def outcome(self) -> Outcome:
         """Carry it out as far as it goes."""
@@ -146,6 +154,9 @@ class _Carried:
         try:
             decision = decide(policy, account, request, self.now_us)
         except (Refused, InputInvalid) as error:
+            if error.rule != NO_SUCH_COMMAND:  # elsewhere it is only recorded with its event, as promised
+                version = self.transaction.account(account.id).version
+                self.refusal = Attempt(account.id, command, _who(event), version), error
             return _ignored(f"not carried out: {error}")
         if not decision.changed:
             return _ignored(f"{command} changes nothing: the account is {account.status} already")

@@ -11,6 +11,9 @@ from gating.errors import AlreadyExists, InputInvalid, NotFound, Refused
 from gating.ledger import Ledger, Who, tables
 from gating.status import Role
 from gating.tally import ACTOR_ROWS_MAX
+from gating.webhooks.applier import Applier
+from gating.webhooks.counts import Counts
+from tests.contract.test_billing_events import Books
 from tests.gating.led import led
 
 OPERATOR = Who("person-1", Role.OPERATOR)
@@ -154,3 +157,20 @@ async def test_a_deadline_that_had_come_is_not_made_durable_by_a_refusal(house):
     row = await refused(house, "reactivate")
     assert (row["version"], row["code"], row["rule"]) == (2, "refused", "deleted")
     assert house.ledger.head().version == 2
+
+
+async def test_what_a_payment_provider_asked_for_in_vain_is_written_down_once_its_event_is_settled(house):
+    ledger, service = house.ledger, house.service
+    await service.create_account("trial", rulebook="segmetrics", who=OPERATOR)
+    books = object.__new__(Books)  # its events alone; both accounts are there
+    books.ledger = ledger
+    applier = Applier(ledger, service, Counts(), leads=lambda: True, keep_days=30)
+    books.tell("evt_1", "invoice.payment_failed", 60, 1, metadata={"account": "trial"})
+    books.tell("evt_2", "invoice.payment_failed", 60, 1, metadata={"account": "shop"})  # which has no such command
+    assert await applier.step() == 2
+    (row,) = told(house, "trial")
+    assert (row["command"], row["actor"], row["role"], row["code"]) == (
+        "payment_failed", "webhook:stripe", "system", "refused",
+    )  # fmt: skip
+    assert told(house) == []
+    assert await applier.step() == 0
