@@ -113,8 +113,8 @@ class Applier:
             await self._fail(rows[0], error)
             return
         self._counts.events.update(done["states"])
-        for attempt, error in done["refused"]:
-            await self._service.refusals.note(attempt, error)
+        for attempt, why in done["refused"]:
+            await self._service.refusals.note(attempt, why)
 
     async def _fail(self, row: EventRow, error: Exception) -> None:
         """Note a fault of ours. Its message may quote the event, so only its kind and place are told."""
