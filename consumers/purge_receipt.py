@@ -33,7 +33,7 @@ def receipt_document(
     ]
     rows.append({"store": "ledger", "found": words, "left": 0, "gone_at": rfc3339(now_us)})
     remains: dict[str, Any] = {
-        "tombstone": "the account's id, its write keys and its history of ids",
+        "tombstone": "the account's id, its write keys, its history and its refusals, by ids",
         "billing_records": payments,
         "billing_records_until": None if payments_until_us is None else rfc3339(payments_until_us),
         "backups_due": None if backups_due_us is None else rfc3339(backups_due_us),

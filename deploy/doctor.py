@@ -175,7 +175,7 @@ def ledger(directory: DataDirectory) -> Check:
     if not Ledger.exists(url):
         return Check("ledger", OK, "none yet", "`pixelgate account create` makes the first account")
     with Ledger.open_reading(url) as opened:
-        faults = opened.verify_history()
+        faults = opened.verify_history() + opened.refusals.verify()
         head = opened.head()
         changes = opened.changes_since(max(0, head.version - 1))
     if faults:

@@ -70,7 +70,7 @@ def read_ledger(url: str, sums: Sums) -> None:
         return
     with Ledger.open_reading(url) as ledger:
         sums.history = ledger.head().version
-        for fault in (*ledger.verify_history(), *ledger.verify_projections()):
+        for fault in (*ledger.verify_history(), *ledger.refusals.verify(), *ledger.verify_projections()):
             sums.fault(fault.message)
 
 

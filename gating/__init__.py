@@ -28,6 +28,8 @@ relay, relay_script, rebuild, accounts_topic
 saved_map, map_file     a worker's map on its disk, for a start without the feed; its layout
 service, views          a command from end to end; the documents it answers with
 receipts                what was purged of a deleted account, or what that still waits for
+refusals, tally         what was refused is written down: every one, or how many of a flood
+keys, keys_api          whose a key found in the wild is; that, names and refusals over HTTP
 people, people_api, token
                         who belongs to an account, and what signs in for them: verbs, over HTTP, a token's form
 api, asgi_call          the same verbs over HTTP, with and without a socket

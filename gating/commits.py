@@ -70,9 +70,10 @@ class Commits:
         self._notes = ThreadPoolExecutor(1, thread_name_prefix="ledger-notes")
         self._reads = ThreadPoolExecutor(1, thread_name_prefix="ledger-reads")  # a long list holds no flip up
 
-    def close(self) -> None:
-        """Let the transaction that runs end."""
+    def close(self, last: Callable[[], None]) -> None:
+        """Let the transaction that runs end, and write what is left to be noted."""
         self._writes.shutdown()
+        self._notes.submit(last)
         self._notes.shutdown()
         self._reads.shutdown()
 

@@ -16,7 +16,9 @@ class PixelgateError(Exception):
 
 
 class GatingError(PixelgateError):
-    """Root of gating's own errors."""
+    """Root of gating's own errors. rule: what refused, for the record of refusals; None where the code says it all."""
+
+    rule: str | None = None
 
 
 class Refused(GatingError):
@@ -24,6 +26,11 @@ class Refused(GatingError):
 
     http_status = 409
     code = "refused"
+
+    def __init__(self, message: str, *, rule: str | None = None) -> None:
+        """rule: the refusing rule's place in its rulebook, or a word for what is none of a rulebook's."""
+        super().__init__(message)
+        self.rule = rule
 
 
 class ClockInDoubt(Refused):

@@ -96,6 +96,18 @@ class Gateway:
         """Have a key's hits dropped from now on."""
         return self._change(f"{_path(account)}/keys/revoke", {"key": key})
 
+    def name_key(
+        self, account: str, *, source: str, key: str | None = None, from_source: str | None = None
+    ) -> Document:
+        """Name one key, or all of a source, anew."""
+        body = {"key": key, "from_source": from_source, "source": source}
+        return self._change(f"{_path(account)}/keys/name", body)
+
+    def find_key(self, text: str) -> list[Document]:
+        """Whose the keys are that a text is, begins or holds."""
+        found: list[Document] = self._request("POST", "/api/v1/keys/find", {"text": text})
+        return found
+
     def account(self, account: str) -> Document:
         """Where it stands now."""
         found: Document = self._ask(_path(account))
@@ -110,6 +122,12 @@ class Gateway:
     def history(self, account: str) -> list[Document]:
         """All its changes, oldest first."""
         found: list[Document] = self._ask(f"{_path(account)}/history")
+        return found
+
+    def refusals(self, account: str, *, before: int | None = None) -> list[Document]:
+        """What was refused there, oldest first: the newest 1,000 below a sequence."""
+        asked = "" if before is None else f"?{urlencode({'before': before})}"
+        found: list[Document] = self._ask(f"{_path(account)}/refusals{asked}")
         return found
 
     def receipt(self, account: str) -> Document:

@@ -26,7 +26,7 @@ def move(policy: Policy, account: Account, now_us: int, *, recompute: bool = Fal
     """
     now_us = max(now_us, account.changed_at_us)
     if account.status is Status.DELETED:
-        raise Refused(f"move is not possible: account {account.id} is DELETED, which is final")
+        raise Refused(f"move is not possible: account {account.id} is DELETED, which is final", rule="deleted")
     _check(policy, account, recompute=recompute)
     same = account.rulebook_digest == policy.digest and account.rulebook == policy.name
     after = account if same and not recompute else _under(policy, account, now_us, recompute=recompute)
@@ -41,19 +41,22 @@ def _check(policy: Policy, account: Account, *, recompute: bool) -> None:
         if layer.status not in policy.statuses:
             raise Refused(
                 f"move is not possible: account {account.id} is {layer.status}, "
-                f"which rulebook {policy.name} does not have"
+                f"which rulebook {policy.name} does not have",
+                rule="no_such_status",
             )
         then = None if layer.deadline is None or recompute else layer.deadline.then
         if then is not None and then not in policy.statuses:
             raise Refused(
                 f"move is not possible: the stored deadline of account {account.id} leads to {then}, which rulebook "
-                f"{policy.name} does not have; --recompute-deadlines counts its deadlines anew"
+                f"{policy.name} does not have; --recompute-deadlines counts its deadlines anew",
+                rule="no_such_status",
             )
     lowest = account.layers[0].status
     if policy.statuses[lowest].inherits:
         raise Refused(
             f"move is not possible: {lowest} needs something beneath it in rulebook {policy.name}, and in account "
-            f"{account.id} nothing is"
+            f"{account.id} nothing is",
+            rule="nothing_beneath",
         )
 
 

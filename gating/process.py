@@ -28,6 +28,7 @@ from gating.effects.handlers import make_handlers
 from gating.effects.metrics import EffectMetrics
 from gating.effects.runner import Runner
 from gating.errors import PixelgateError
+from gating.keys_api import add_keys
 from gating.lead import Lead
 from gating.ledger import CHANGE, Ledger, Term, sqlite_url
 from gating.local_lead import LocalLead
@@ -97,6 +98,7 @@ class Leading:
             self.api: FastAPI = make_api(self.service)
             add_billing(self.api, Desk(self.ledger, self.service))
             add_routes(self.api, self.ledger, clock, self.service.in_turn)
+            add_keys(self.api, self.service)
             self._closing = opening.pop_all()
         return self
 
@@ -181,7 +183,9 @@ async def _serve(directory: DataDirectory, settings: GatingSettings, leading: Le
         admin.mount("/webhooks", billing.app)
         doors.append(_door(admin, listener))
     stopped = stop_event()
-    tasks = Tasks((*leading.works(), *billing.works(), _sweep(leading), runner.run()), stopped)
+    tasks = Tasks(
+        (*leading.works(), *billing.works(), _sweep(leading), runner.run(), leading.service.refusals.run()), stopped
+    )
     try:
         await serve_until(stopped, doors)
     finally:
@@ -200,7 +204,9 @@ def _runner(directory: DataDirectory, settings: GatingSettings, leading: Led) ->
 
 def _metrics(leading: Led) -> list[Collector]:
     service = leading.service
-    found: list[Collector] = [EffectMetrics(leading.ledger, service.clock), ClockMetrics(service.clock_desk)]
+    found: list[Collector] = [
+        EffectMetrics(leading.ledger, service.clock), ClockMetrics(service.clock_desk), service.refusals,
+    ]  # fmt: skip
     relay = getattr(leading, "relay", None)
     return found if relay is None else [*found, RelayMetrics(relay.status)]
 

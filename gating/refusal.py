@@ -5,12 +5,16 @@ Called by `lifecycle.py` and `terms.py` alone; each function returns the error t
 
 import difflib
 from dataclasses import dataclass
+from typing import Final
 
 from gating.account import Account, Deadline
 from gating.errors import Refused
 from gating.rulebook import PERIOD_END, Policy, Row, StatusRule, Through, plan_fits
 from gating.status import Command, Status
 from gating.times import rfc3339
+
+NO_SUCH_COMMAND: Final = "no_such_command"
+"""The rule of a command that the rulebook does not have: its name is whatever somebody wrote."""
 
 
 class RoleRefused(Refused):
@@ -56,7 +60,8 @@ def unknown_command(policy: Policy, name: str) -> Refused:
     near = difflib.get_close_matches(name.casefold(), policy.commands, n=2, cutoff=0.6)
     hint = f"did you mean {' or '.join(near)}? " if near else ""
     return Refused(
-        f"rulebook {policy.name} has no command {name[:40]!r}; {hint}it has: {', '.join(sorted(policy.commands))}"
+        f"rulebook {policy.name} has no command {name[:40]!r}; {hint}it has: {', '.join(sorted(policy.commands))}",
+        rule=NO_SUCH_COMMAND,
     )
 
 
@@ -64,7 +69,8 @@ def deadline_first(account: Account, deadline: Deadline) -> Refused:
     """A deadline has come that was not applied yet: it wins over the command."""
     return Refused(
         f"account {account.id} became {deadline.then} at {rfc3339(deadline.at_us)} by its deadline, "
-        "which must be applied before any command"
+        "which must be applied before any command",
+        rule="deadline_first",
     )
 
 
@@ -73,12 +79,14 @@ def not_from_here(policy: Policy, account: Account, command: str) -> Refused:
     place = policy.statuses[account.status].place
     if account.status is Status.DELETED:
         return Refused(
-            f"{command} is not possible: account {account.id} is DELETED, which is final ({place}); create a new one"
+            f"{command} is not possible: account {account.id} is DELETED, which is final ({place}); create a new one",
+            rule="deleted",
         )
     sources = sorted({status for row in policy.commands[Command(command)] for status in row.sources})
     return Refused(
         f"{command} is not possible in {account.status}, only in {', '.join(sources)}; "
-        f"allowed from {account.status}: {', '.join(allowed_from(policy, account)) or 'nothing'} ({place})"
+        f"allowed from {account.status}: {', '.join(allowed_from(policy, account)) or 'nothing'} ({place})",
+        rule=str(place),
     )
 
 
@@ -91,7 +99,8 @@ def guard_failed(policy: Policy, account: Account, row: Row) -> Refused:
         why = f"the account's plan is {account.plan or 'none'}, it is for plan {' or '.join(plans)}"
     return Refused(
         f"{row.command} is not possible in {account.status} now: {why} ({row.place}); "
-        f"allowed from {account.status}: {', '.join(allowed_from(policy, account))}"
+        f"allowed from {account.status}: {', '.join(allowed_from(policy, account))}",
+        rule=str(row.place),
     )
 
 
@@ -99,21 +108,23 @@ def role_refused(row: Row, role: str) -> Refused:
     """The role may not carry the row out; the rulebook's advice says in its own words who helps."""
     grants = ", ".join(dict.fromkeys([*(str(grant) for grant in row.by), "operator"]))
     told = f". {row.advice}" if row.advice else ""
-    return RoleRefused(f"{row.command} may not be carried out --as {role}; it may by: {grants} ({row.place}){told}")
+    return RoleRefused(
+        f"{row.command} may not be carried out --as {role}; it may by: {grants} ({row.place}){told}",
+        rule=str(row.place),
+    )
 
 
 def needs_missing(row: Row, missing: list[str]) -> Refused:
     """Everything the row still wants."""
-    return NeedsMissing(f"{row.command} needs {'; and '.join(missing)} ({row.place})")
+    return NeedsMissing(f"{row.command} needs {'; and '.join(missing)} ({row.place})", rule=str(row.place))
 
 
 def values_unknown(row: Row, unknown: list[str]) -> Refused:
     """Values were given that the row has no use for: refused rather than lost."""
     takes = [need.name for need in row.needs if need.name not in ("reason", "confirm", "answered")]
     rest = f"it takes --set {', '.join(takes)}" if takes else "it takes no --set"
-    return NeedsMissing(
-        f"{row.command} has no use for --set {', '.join(name[:40] for name in unknown)}; {rest} ({row.place})"
-    )
+    names = ", ".join(name[:40] for name in unknown)
+    return NeedsMissing(f"{row.command} has no use for --set {names}; {rest} ({row.place})", rule=str(row.place))
 
 
 def check_deadline_known(policy: Policy, after: Account, to: Status, row: Row) -> None:

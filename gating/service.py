@@ -16,18 +16,30 @@ from gating.commits import Change, Commits, Made, Waiting
 from gating.deadlines import Deadlines
 from gating.errors import AlreadyExists, InputInvalid
 from gating.feed import StatusChange
+from gating.keys import Finder
 from gating.lead import Lead
 from gating.ledger import Ledger, Transaction, Who
-from gating.lifecycle import decide, open_account, standing
-from gating.move import move
+from gating.ledger.keys import CREATE_KEY, NAME_KEY, REVOKE_KEY, ROTATE_KEY
+from gating.lifecycle import OPEN, decide, open_account, standing
+from gating.move import MOVE, move
 from gating.people import People, new_person
 from gating.receipts import receipt_view
+from gating.refusals import Attempt, Refusals
 from gating.rulebook import Policy
 from gating.shelf import Shelf, is_packaged, packaged
 from gating.status import SECOND_US, Command, Role
 from gating.sweeper import Sweeper
 from gating.terms import ON_FILE
-from gating.views import Document, account_line, account_view, created_view, history_view, key_view, moved_view
+from gating.views import (
+    Document,
+    account_line,
+    account_view,
+    created_view,
+    flip_view,
+    history_view,
+    key_view,
+    moved_view,
+)
 
 T = TypeVar("T")
 
@@ -46,6 +58,8 @@ class Service:
             ledger, self._shelf, self._deadlines, reading=clock.reading, read=self.read, record=self._sweep
         )
         self.clock_desk = ClockDesk(ledger, clock, self.sweeper, read=self.read, in_turn=self.in_turn)
+        self.finder = Finder(ledger, self._shelf, clock)
+        self.refusals = Refusals(ledger, clock, self.in_turn)
 
     @property
     def clock(self) -> Clock:
@@ -54,7 +68,7 @@ class Service:
 
     def close(self) -> None:
         """Let the transaction that runs end."""
-        self._commits.close()
+        self._commits.close(self.refusals.close)
 
     # ---- changes ----------------------------------------------------------------------------------------------------
 
@@ -84,7 +98,7 @@ class Service:
                 transaction.add_person(new_person(account_id, Role.OWNER, owner, (), decision.at_us))
             return created_view(transaction.account(account_id), made), [made]
 
-        return await self._commits.commit(change, waiting, account=account_id)
+        return await self.refusals.watch(Attempt(account_id, OPEN, who), change, waiting, self._commits.commit)
 
     async def do(
         self, account: str, request: Request, *, waiting: Waiting = Waiting(), dry_run: bool = False
@@ -103,12 +117,13 @@ class Service:
                 changes.append(_record(transaction, policy, decision, request))
                 changes += self._deadlines.record(transaction, account)
             version = changes[-1].version if changes else row.version
-            return _flip_view(decision, version), changes
+            return flip_view(decision, version), changes
 
         if dry_run:
             document = await self.in_turn(lambda: self._dry_run(change))
             return {**document, "version": None, "enforced": False, "workers": 0, "waited_ms": 0.0, "dry_run": True}
-        return await self._commits.commit(change, waiting, account=account)
+        attempt = Attempt(account, request.command, _who(request))
+        return await self.refusals.watch(attempt, change, waiting, self._commits.commit)
 
     async def move(
         self,
@@ -134,7 +149,7 @@ class Service:
             after = transaction.account(account)
             return moved_view(policy, row, after, now_us, changed=decision.changed), changes
 
-        return await self._commits.commit(change, waiting, account=account)
+        return await self.refusals.watch(Attempt(account, MOVE, who), change, waiting, self._commits.commit)
 
     async def create_key(
         self, account: str, *, source: str | None = None, who: Who, waiting: Waiting = Waiting()
@@ -148,7 +163,7 @@ class Service:
             key = changes[-1].keys[-1].write_key
             return {"account": account, "write_key": key, "revoked": None, "version": changes[-1].version}, changes
 
-        return await self._commits.commit(change, waiting, account=account)
+        return await self.refusals.watch(Attempt(account, CREATE_KEY, who), change, waiting, self._commits.commit)
 
     async def rotate_key(
         self,
@@ -175,7 +190,7 @@ class Service:
                 "account": account, "write_key": made.write_key, "revoked": revoked, "version": made.change.version,
             }, changes  # fmt: skip
 
-        return await self._commits.commit(change, waiting, account=account)
+        return await self.refusals.watch(Attempt(account, ROTATE_KEY, who), change, waiting, self._commits.commit)
 
     async def revoke_key(self, account: str, *, key: str, who: Who, waiting: Waiting = Waiting()) -> Document:
         """Have the key's hits dropped from now on, for good."""
@@ -186,7 +201,22 @@ class Service:
             changes.append(transaction.revoke_key(account, key, at_us=now_us, who=who))
             return {"account": account, "write_key": None, "revoked": key, "version": changes[-1].version}, changes
 
-        return await self._commits.commit(change, waiting, account=account)
+        return await self.refusals.watch(Attempt(account, REVOKE_KEY, who), change, waiting, self._commits.commit)
+
+    async def name_key(
+        self, account: str, *, to: str, key: str | None = None, source: str | None = None, who: Who,
+        waiting: Waiting = Waiting(),
+    ) -> Document:  # fmt: skip
+        """Name one key, or all of a source, anew; what their hits are worth stays."""
+
+        def change(transaction: Transaction) -> Made:
+            now_us = self._clock.now_us()
+            changes = self._deadlines.record_before(transaction, account)
+            made = transaction.name_key(account, to, at_us=now_us, who=who, which=key, source=source)
+            named = [row.write_key for row in transaction.keys(account) if row.source == to]
+            return {"account": account, "source": to, "write_keys": named, "version": made.version}, [*changes, made]
+
+        return await self.refusals.watch(Attempt(account, NAME_KEY, who), change, waiting, self._commits.commit)
 
     async def sweep(self) -> int:
         """Make the deadlines durable that have come, one page of accounts; returns how many changes that were."""
@@ -281,8 +311,12 @@ def _new_account_id() -> str:
     return f"acct-{secrets.token_hex(10)}"
 
 
+def _who(request: Request) -> Who:
+    return Who(request.actor, request.role, request.on_behalf)
+
+
 def _record(transaction: Transaction, policy: Policy, decision: Decision, request: Request) -> StatusChange:
-    who = Who(request.actor, request.role, request.on_behalf)
+    who = _who(request)
     stands = standing(policy, decision.account)
     details: Mapping[str, str] = {
         **request.values, **({} if request.reason is None else {"reason": request.reason})
@@ -295,22 +329,6 @@ def _record(transaction: Transaction, policy: Policy, decision: Decision, reques
                 details=details,
             ).change  # fmt: skip
     return transaction.record(decision, stands, who, details=details)
-
-
-def _flip_view(decision: Decision, version: int) -> Document:
-    return {
-        "account": decision.account.id,
-        "command": decision.command,
-        "from": decision.from_,
-        "to": decision.to,
-        "status": decision.account.status,
-        "verdict": decision.verdict.name,
-        "access": decision.access,
-        "changed": decision.changed,
-        "effects": [effect.name for effect in decision.effects],
-        "rule": decision.rule,
-        "version": version,
-    }
 
 
 def _grace_us(grace_seconds: float) -> int:

@@ -6,7 +6,7 @@ Pure. A status is shown as of now: a deadline that has come counts even while no
 from dataclasses import replace
 from typing import Any, Final
 
-from gating.account import LAST_ACTIVITY
+from gating.account import LAST_ACTIVITY, Decision
 from gating.feed import StatusChange
 from gating.ledger import AccountRow, HistoryRow, KeyRow
 from gating.ledger.activity import Activity
@@ -95,6 +95,23 @@ def created_view(row: AccountRow, change: StatusChange) -> Document:
         "status": row.status,
         "write_key": change.keys[0].write_key,
         "version": change.version,
+    }
+
+
+def flip_view(decision: Decision, version: int) -> Document:
+    """`account do`: what the command came to."""
+    return {
+        "account": decision.account.id,
+        "command": decision.command,
+        "from": decision.from_,
+        "to": decision.to,
+        "status": decision.account.status,
+        "verdict": decision.verdict.name,
+        "access": decision.access,
+        "changed": decision.changed,
+        "effects": [effect.name for effect in decision.effects],
+        "rule": decision.rule,
+        "version": version,
     }
 
 

@@ -75,13 +75,28 @@ def show(session: Session, account: AccountArgument) -> None:
 
 
 @command(accounts, "history", "pixelgate account history shop")
-def history(session: Session, account: AccountArgument) -> None:
-    """List every change of an account: when, which command, by whom, for whom."""
+def history(
+    session: Session,
+    account: AccountArgument,
+    refusals: Annotated[bool, typer.Option("--refusals", help="What was refused instead, the newest 1,000.")] = False,
+    before: Annotated[
+        int | None, typer.Option(metavar="SEQUENCE", min=1, help="With --refusals: those before this one.")
+    ] = None,
+) -> None:
+    """List every change of an account: when, which command, by whom, for whom; or every refusal, and by which rule."""
+    if before is not None and not refusals:
+        raise Misused("--before goes with --refusals")
     with session.gateway() as gateway:
-        changes = gateway.history(account)
-    columns = ("at", "command", "from", "to", "role", "actor", "for", "version")
-    rows = [[change.get(column) for column in columns] for change in changes]
-    session.emit(changes, lambda: table(columns, rows, f"account {account!r} has no history"))
+        rows = gateway.refusals(account, before=before) if refusals else gateway.history(account)
+    if refusals:
+        columns: tuple[str, ...] = (
+            "sequence", "at", "times", "command", "role", "actor", "for", "code", "rule", "version",
+        )  # fmt: skip
+        none = f"nothing was refused on account {account!r}"
+    else:
+        columns = ("at", "command", "from", "to", "role", "actor", "for", "version")
+        none = f"account {account!r} has no history"
+    session.emit(rows, lambda: table(columns, [[row.get(column) for column in columns] for row in rows], none))
 
 
 @command(accounts, "receipt", "pixelgate account receipt shop --to shop-receipt.json")

@@ -1,11 +1,11 @@
-"""`pixelgate history`: head, verify, export: the ledger's hash chain, for whoever audits it. Reads, never writes."""
+"""`pixelgate history`: head, verify, export: the ledger's hash chains, for whoever audits it. Reads, never writes."""
 
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,9 +14,9 @@ from deploy.output import fields
 from deploy.session import Session, command, group
 
 if TYPE_CHECKING:
-    from gating.ledger import Ledger
+    from gating.ledger import Fault, Ledger
 
-chain = group("The history of all accounts: a hash chain that anybody can check.")
+chain = group("The history of all accounts, and what was refused: hash chains that anybody can check.")
 
 DIGEST_BYTES = 32
 FAILED_EXIT_CODE = 1
@@ -30,11 +30,15 @@ def register(app: typer.Typer) -> None:
 
 @command(chain, "head", "pixelgate history head")
 def head(session: Session) -> None:
-    """Print the newest version and its digest: keep them elsewhere, for `history verify --head`."""
+    """Print the newest version and its digest, and the newest refusal's: keep them elsewhere, for `history verify`."""
     with _ledger(session) as ledger:
         version, digest = ledger.chain()
-    answer = {"version": version, "digest": digest.hex()}
-    session.emit(answer, lambda: fields(answer.items()))
+        sequence, refused = ledger.refusals.chain()
+    answer = {
+        "version": version, "digest": digest.hex(), "refusals": {"sequence": sequence, "digest": refused.hex()},
+    }  # fmt: skip
+    lines = [("version", version), ("digest", digest.hex()), ("refusals", sequence), ("their digest", refused.hex())]
+    session.emit(answer, lambda: fields(lines))
 
 
 @command(chain, "verify", "pixelgate history verify")
@@ -43,18 +47,25 @@ def verify(
     kept: Annotated[
         str | None, typer.Option("--head", metavar="DIGEST", help="A digest kept earlier; the chain must contain it.")
     ] = None,
+    kept_refusals: Annotated[
+        str | None, typer.Option("--refusals-head", metavar="DIGEST", help="The same, of the refusals.")
+    ] = None,
 ) -> None:
-    """Find every history row that was altered, removed, added or moved; exit 1 if there is any."""
-    digest = None if kept is None else _digest(kept)
+    """Find every row of history and refusals that was altered, removed, added or moved, and every account that stands
+    elsewhere than its history says; exit 1 if there is any."""
+    digest, refused = _digest(kept, "--head"), _digest(kept_refusals, "--refusals-head")
     with _ledger(session) as ledger, _progress() as progress:
-        version, _ = ledger.chain()
-        faults = [fault.message for fault in ledger.verify_history(digest, progress)]
-    answer = {"ok": not faults, "version": version, "faults": faults}
+        version, sequence = ledger.chain()[0], ledger.refusals.chain()[0]
+        faults = ledger.verify_history(digest, progress)
+        faults += ledger.refusals.verify(refused, progress)
+        faults += ledger.verify_projections()
+    told = [_fault(fault) for fault in faults]
+    answer = {"ok": not faults, "version": version, "refusals": sequence, "faults": told}
 
     def human() -> None:
-        for fault in faults:
-            print(f"FAULT  {fault}")
-        print("not ok" if faults else f"ok, up to version {version:,}")
+        for fault in told:
+            print(f"FAULT  {fault['message']}" + (f" (account {fault['account']})" if fault["account"] else ""))
+        print("not ok" if faults else f"ok, up to version {version:,} and refusal {sequence:,}")
 
     session.emit(answer, human)
     if faults:
@@ -65,17 +76,29 @@ def verify(
 def export(
     session: Session,
     file: Annotated[Path, typer.Option("--to", metavar="FILE", help="Appears only when it is whole.")],
-    since: Annotated[int, typer.Option(metavar="VERSION", min=0, help="Only the changes after this one.")] = 0,
+    since: Annotated[int, typer.Option(metavar="VERSION", min=0, help="Only the rows after this one.")] = 0,
+    refusals: Annotated[
+        bool, typer.Option("--refusals", help="The refusals instead; --since is a sequence then.")
+    ] = False,
 ) -> None:
     """Write the chain to a file, a row an object, digests in hex; docs/verify_history.py checks it."""
     if file.is_dir():
         raise Misused(f"--to {str(file)!r} is a directory; name a file")
     with _ledger(session) as ledger:
-        rows = _write(ledger, file, since)
+        source = ledger.refusals if refusals else ledger
+        rows = _write(source.chained_rows(since, source.chain()[0]), file)
     session.emit({"file": str(file), "rows": rows}, lambda: print(f"{rows:,} rows in {file}"))
 
 
-def _write(ledger: "Ledger", file: Path, since: int) -> int:
+def _fault(fault: "Fault") -> dict[str, object]:
+    """A fault as a document. `version`: of a refusal its sequence; null where no single row is meant."""
+    return {
+        "in": fault.of, "version": fault.version or None, "account": fault.account, "what": fault.what,
+        "message": fault.message,
+    }  # fmt: skip
+
+
+def _write(chained: Iterator[dict[str, Any]], file: Path) -> int:
     """Into a file beside it first, durable before it gets the name."""
     import os
 
@@ -85,7 +108,7 @@ def _write(ledger: "Ledger", file: Path, since: int) -> int:
     with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False) as temporary:
         half = Path(temporary.name)
         try:
-            for row in ledger.chained_rows(since, ledger.chain()[0]):
+            for row in chained:
                 temporary.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
                 rows += 1
             temporary.flush()
@@ -97,13 +120,15 @@ def _write(ledger: "Ledger", file: Path, since: int) -> int:
     return rows
 
 
-def _digest(text: str) -> bytes:
+def _digest(text: str | None, option: str) -> bytes | None:
+    if text is None:
+        return None
     try:
         digest = bytes.fromhex(text)
     except ValueError:
         digest = b""
     if len(digest) != DIGEST_BYTES:
-        raise Misused("--head does not read: give the 64 hexadecimal digits that `pixelgate history head` printed")
+        raise Misused(f"{option} does not read: give the 64 hexadecimal digits that `pixelgate history head` printed")
     return digest
 
 

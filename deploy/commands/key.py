@@ -1,5 +1,6 @@
-"""`pixelgate key`: create, list, rotate, revoke write keys. A change returns when every worker enforces it."""
+"""`pixelgate key`: create, list, name, find, rotate, revoke write keys. A change returns once every worker has it."""
 
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -11,6 +12,7 @@ from deploy.session import Session, command, group
 
 keys = group("Write keys: public by nature, so they name a source and prove nothing.")
 
+TEXT_CHARACTERS_MAX = 64 * 1024  # gating/keys.py's: more is refused there
 KeyOption = Annotated[str | None, typer.Option("--key", metavar="K", help="Only this write key.")]
 SourceOption = Annotated[str | None, typer.Option("--source", metavar="S", help="A name for where it is used.")]
 
@@ -69,3 +71,42 @@ def revoke(
     with session.gateway() as gateway:
         answer = gateway.revoke_key(account, key=key)
     session.emit(answer, lambda: key_in_words(answer))
+
+
+@command(keys, "name", "pixelgate key name shop --key Xy12... --source blog")
+def name(
+    session: Session,
+    account: AccountArgument,
+    source: Annotated[str, typer.Option("--source", metavar="S", help="What it is called from now on.")],
+    key: KeyOption = None,
+    from_source: Annotated[str | None, typer.Option("--from", metavar="S", help="Or all keys of this source.")] = None,
+) -> None:
+    """Say what a key is for, or give a source another name; what the keys' hits are worth stays."""
+    if bool(key) == bool(from_source):
+        raise Misused("--key and --from both say what to name; give one of them")
+    with session.gateway() as gateway:
+        answer = gateway.name_key(account, key=key, from_source=from_source, source=source)
+
+    def human() -> None:
+        for write_key in answer["write_keys"]:
+            print(f"{write_key}  {answer['source']}")
+
+    session.emit(answer, human)
+
+
+@command(keys, "find", "pixelgate key find 'https://px.example/p/Xy12....gif?u=...'")
+def find(
+    session: Session,
+    text: Annotated[
+        str, typer.Argument(metavar="KEY", help="A key, its first 8 characters or more, a text with keys; - for stdin.")
+    ],
+) -> None:
+    """Tell which account and source a key found somewhere belongs to, and what it does now."""
+    if text == "-":
+        text = sys.stdin.read(TEXT_CHARACTERS_MAX + 1)
+    if not text.strip():
+        raise Misused("the text is empty: give a write key, its beginning, or what it stands in")
+    with session.gateway() as gateway:
+        found = gateway.find_key(text)
+    columns = ("write_key", "account", "source", "state", "revoked_at", "status", "verdict")
+    session.emit(found, lambda: table(columns, [[key.get(name) for name in columns] for key in found], ""))

@@ -4,9 +4,12 @@ ledger, transaction   the way in: reads, and changes
 entry                 one change on its way in
 book                  what a transaction has loaded and will write
 timeline              what held for a key at an instant (pure): settlement's judge
-keys                  write keys (pure): making, rotating, which of them travel
+keys, given_key       write keys (pure): making, rotating, naming, which of them travel; those that come from outside
+key_rows              whose a key found in the wild is
 purges, billing       what is owed to deleted accounts, their receipts; payments, which outlive them for a term
+chain                 rows that hold the digest of the one before
 history, projections  whether everything is still as it was recorded
+refusals              what was refused, chained as the history is
 people, tokens        who belongs to an account; what people and programs sign in with
 lead                  who may grant leases
 beat, activity        the leader's heartbeat; when accounts were last active, as the consumers report it
@@ -19,7 +22,7 @@ store                 what is asked of an engine
 engines               which one a URL asks for: sqlite (a file), or postgres (a server; conninfo, postgres_errors)
 """
 
-from gating.ledger.keys import KeyEdit, new_write_key
+from gating.ledger.keys import KeyEdit, Rotation, new_write_key
 from gating.ledger.lead import LeadRow, Term
 from gating.ledger.ledger import Ledger
 from gating.ledger.people import PersonRow
@@ -30,7 +33,7 @@ from gating.ledger.sqlite import sqlite_url
 from gating.ledger.store import Channel
 from gating.ledger.timeline import Held, Timeline, standing_at
 from gating.ledger.tokens import TokenRow
-from gating.ledger.transaction import Rotation, Transaction
+from gating.ledger.transaction import Transaction
 
 __all__ = [
     "CHANGE",

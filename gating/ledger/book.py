@@ -213,7 +213,9 @@ class Book:
                 if known is None:
                     new.append({name: getattr(row, name) for name in row.__slots__})
                 elif known != row:
-                    changed.append({"b_write_key": row.write_key, "revoked_at_us": row.revoked_at_us})
+                    changed.append(
+                        {"b_write_key": row.write_key, "revoked_at_us": row.revoked_at_us, "source": row.source}
+                    )
             self._keys_before[account] = loaded.keys
         self._many(_INSERT["keys"], new)
         self._many(_UPDATE_KEY, changed)

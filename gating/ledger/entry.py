@@ -24,8 +24,19 @@ DETAIL_CHARACTERS_MAX: Final = 10_000
 """A person's note; a longer one is somebody's upload."""
 _ID: Final = re.compile(r"[A-Za-z0-9._:-]{0,128}")
 """No `@` and no space: an address or a name would stay in the history for ever."""
+_ACCOUNT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""It stands in paths, file names and journal records of at most 64 bytes."""
 
 Effects = tuple[tuple[str, bytes], ...]
+
+
+def check_account_id(account: str) -> None:
+    """Raise InputInvalid for an id that cannot stand in paths and records."""
+    if not _ACCOUNT.fullmatch(account):
+        raise InputInvalid(
+            f"account id {account[:80]!r}: 1 to 64 characters of A-Z, a-z, 0-9, '.', '_' and '-', "
+            "of which the first is a letter or digit"
+        )
 
 
 def effects_of(decision: Decision) -> Effects:
@@ -74,8 +85,7 @@ class Entry:
         for name, text in texts.items():
             if len(text) > DETAIL_CHARACTERS_MAX:
                 raise InputInvalid(f"{name} has {len(text)} characters, at most {DETAIL_CHARACTERS_MAX} are kept")
-        sources = (source for _, source in keys.add if source is not None)
-        if not all(is_storable(text) for text in (*texts, *texts.values(), *sources)):
+        if not all(is_storable(text) for text in (*texts, *texts.values(), *keys.sources)):
             raise Unstorable
         return cls(at_us, command, who.id, who.role, on_behalf or None, from_status, to_status, effects, texts, keys)
 
@@ -96,7 +106,7 @@ class Entry:
 
     def history(self, change: StatusChange, loaded: Loaded) -> dict[str, Any]:
         """The columns of the history row, but for the chain's."""
-        touched = {*self.keys.revoke, *(write_key for write_key, _ in self.keys.add)}
+        touched = self.keys.touched
         keys = [[row.write_key, row.revoked_at_us] for row in loaded.keys if row.write_key in touched]
         return {
             "version": change.version,

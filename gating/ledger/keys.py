@@ -4,7 +4,6 @@ A write key stands in web pages: it names a source and proves nothing. It is ung
 fills another's account by trying.
 """
 
-import re
 import secrets
 import string
 from collections.abc import Iterable, Mapping
@@ -12,16 +11,18 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from gating.errors import InputInvalid, NotFound, Refused
-from gating.feed import KEYS_PER_ACCOUNT_MAX, KeyState
+from gating.feed import KEYS_PER_ACCOUNT_MAX, KeyState, StatusChange
 from gating.ledger.rows import KeyRow
-from gating.status import DAY_US
+from gating.status import DAY_US, Command
 
 KEY_CHARACTERS: Final = 22
 _ALPHABET: Final = string.ascii_letters + string.digits
 _KEYS: Final = len(_ALPHABET) ** KEY_CHARACTERS
 """22 of 62 characters are 130 random bits. No `-` or `_`: a key can stand behind a command's option, and a double
 click marks the whole of it."""
-_WRITE_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+SOURCE_CHARACTERS_MAX: Final = 200
+"""A site's or an app's name; a longer text is none."""
 
 REVOKED_CARRIED_US: Final = 30 * DAY_US
 """How long a revoked key goes on travelling with its account's changes.
@@ -30,6 +31,12 @@ After that it is left out, or an account that rotates for years would hit KEYS_P
 no key back: a gate takes a change's keys as the account's complete list, and drops unknown keys while it holds a
 lease; without one it keeps such a hit unverified, and settlement reads `keys`, which forgets none, and drops it.
 """
+
+
+CREATE_KEY: Final = Command("create_key")
+ROTATE_KEY: Final = Command("rotate_key")
+REVOKE_KEY: Final = Command("revoke_key")
+NAME_KEY: Final = Command("name_key")
 
 
 def new_write_key() -> str:
@@ -44,40 +51,84 @@ def new_write_key() -> str:
 
 @dataclass(frozen=True, slots=True)
 class KeyEdit:
-    """What a change does to its account's keys. add: (write key, source). revoke: write key -> from when on."""
+    """What a change does to its account's keys. add: (write key, source). revoke: write key -> from when on.
+    name: write key -> source."""
 
     add: tuple[tuple[str, str | None], ...] = ()
     revoke: Mapping[str, int] = field(default_factory=dict)
+    name: Mapping[str, str] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.add or self.revoke)
+        return bool(self.add or self.revoke or self.name)
+
+    @property
+    def touched(self) -> set[str]:
+        """The write keys that it is about."""
+        return {*self.revoke, *self.name, *(write_key for write_key, _ in self.add)}
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The sources that it gives."""
+        return (*(source for _, source in self.add if source is not None), *self.name.values())
 
 
 NO_EDIT: Final = KeyEdit()
 
 
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """A rotation that was recorded. revoked: the keys that `write_key` replaces."""
+
+    write_key: str
+    revoked: tuple[str, ...]
+    change: StatusChange
+
+
 def edited(rows: Iterable[KeyRow], edit: KeyEdit, account: str, at_us: int, version: int) -> list[KeyRow]:
     """The account's keys after an edit at `at_us` under `version`; oldest first, new ones last.
 
-    Raises NotFound for a key that is not the account's, InputInvalid for one that does not read, Refused where more
-    than KEYS_PER_ACCOUNT_MAX would have to travel.
+    Raises NotFound for a key that is not the account's, Refused where more than KEYS_PER_ACCOUNT_MAX would have to
+    travel.
     """
     after = {row.write_key: row for row in rows}
-    for write_key, instant in edit.revoke.items():
+    for write_key in (*edit.revoke, *edit.name):
         row = after.get(write_key)
         if row is None:
             raise NotFound(f"account {account!r} has no such write key; `pixelgate key list` shows those it has")
-        after[write_key] = replace(row, revoked_at_us=instant)
+        revoked_at_us = edit.revoke.get(write_key, row.revoked_at_us)
+        after[write_key] = replace(row, revoked_at_us=revoked_at_us, source=edit.name.get(write_key, row.source))
     for write_key, source in edit.add:
-        if not _WRITE_KEY.fullmatch(write_key):
-            raise InputInvalid("a write key is 1 to 64 characters of A-Z, a-z, 0-9, '_' and '-'")
         after[write_key] = KeyRow(write_key, account, source, at_us, version, None)
     if edit.add and len(travelling(after.values(), at_us)) > KEYS_PER_ACCOUNT_MAX:
         raise Refused(
             f"account {account!r} would have more than {KEYS_PER_ACCOUNT_MAX} write keys (those revoked in the last "
-            f"{REVOKED_CARRIED_US // DAY_US} days count): revoke some, or wait until revoked ones no longer count"
+            f"{REVOKED_CARRIED_US // DAY_US} days count): revoke some, or wait until revoked ones no longer count",
+            rule="keys_max",
         )
     return list(after.values())
+
+
+def check_source(source: str) -> None:
+    """Raises InputInvalid for a source that is no name on one line."""
+    if not 1 <= len(source) <= SOURCE_CHARACTERS_MAX or not source.isprintable() or source != source.strip():
+        raise InputInvalid(
+            f"a source is a name of 1 to {SOURCE_CHARACTERS_MAX} printable characters, no space at either end"
+        )
+
+
+def naming(rows: Iterable[KeyRow], which: str | None, source: str | None, to: str) -> KeyEdit:
+    """Name one key (`which`), or every key of a source, `to`; those that are named so already stay out of it.
+
+    Raises InputInvalid unless one of the two is given, and for a source that does not read; NotFound for an unknown
+    key or source.
+    """
+    check_source(to)
+    if (which is None) == (source is None):
+        raise InputInvalid("say which key to name, or which source to name anew; one of the two")
+    meant = [row for row in rows if row.write_key == which or (source is not None and row.source == source)]
+    if not meant:
+        raise NotFound("the account has no such write key or source; `pixelgate key list` shows those it has")
+    return KeyEdit(name={row.write_key: to for row in meant if row.source != to})
 
 
 def travelling(rows: Iterable[KeyRow], at_us: int) -> tuple[KeyState, ...]:

@@ -17,13 +17,16 @@ from gating.ledger import beat, schema, tables
 from gating.ledger import lead as lead_row
 from gating.ledger.activity import ActivityRows
 from gating.ledger.beat import BeatRow
+from gating.ledger.chain import Progress
 from gating.ledger.effects import EffectRows
 from gating.ledger.engines import file_is_missing, open_store
-from gating.ledger.history import chained_rows, verify_history
+from gating.ledger.history import HISTORY
+from gating.ledger.key_rows import KeyRows
 from gating.ledger.lead import LeadRow, Term
 from gating.ledger.people import PersonRow, remove_person
 from gating.ledger.projections import verify_projections
 from gating.ledger.purges import Purges
+from gating.ledger.refusals import RefusalRows
 from gating.ledger.relayed import RelayedRows
 from gating.ledger.retry import noted, tried_again
 from gating.ledger.rows import AccountRow, Come, Fault, Head, HistoryRow, KeyRow, OutboxRow
@@ -50,6 +53,8 @@ class Ledger:
         self.relayed = RelayedRows(store)
         self.beat = BeatRow(store)
         self.activity = ActivityRows(store)
+        self.refusals = RefusalRows(store)
+        self.key_rows = KeyRows(store)
 
     @classmethod
     def open(cls, url: str) -> Self:
@@ -357,19 +362,15 @@ class Ledger:
 
     def chain(self) -> tuple[int, bytes]:
         """The newest version and its row's digest: kept elsewhere, they show later that nothing was written anew."""
-        with self._store.reading() as connection:
-            row = connection.execute(select(tables.meta.c.head, tables.meta.c.chain)).one()
-        return row.head, row.chain
+        return HISTORY.newest(self._store)
 
     def chained_rows(self, after: int, head: int) -> Iterator[dict[str, Any]]:
         """The history's rows beyond `after`, up to `head`, as JSON can hold them; read while it is gone through."""
-        return chained_rows(self._store, after, head)
+        return HISTORY.rows(self._store, after, head)
 
-    def verify_history(
-        self, kept: bytes | None = None, progress: Callable[[int, int], None] = lambda _done, _of: None
-    ) -> list[Fault]:
+    def verify_history(self, kept: bytes | None = None, progress: Progress | None = None) -> list[Fault]:
         """Every history row that was altered, removed, added or moved; [] where the chain is whole and has `kept`."""
-        return verify_history(self._store, kept, progress)
+        return HISTORY.verify(self._store, kept, progress)
 
     def verify_projections(self) -> list[Fault]:
         """Everywhere `accounts`, `keys` and `gate` say something else than the history; [] where they agree."""

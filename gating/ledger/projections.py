@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, select
 from gating.account import Account
 from gating.feed import KeyState, StatusChange
 from gating.ledger.book import settled_state
-from gating.ledger.history import FAULTS_MAX
+from gating.ledger.chain import FAULTS_MAX
 from gating.ledger.keys import travelling
 from gating.ledger.rows import Fault, HistoryRow, KeyRow
 from gating.ledger.store import Store
@@ -53,15 +53,22 @@ class _Projected:
         try:
             rows = [HistoryRow.of(row) for row in self.history]
             if self.account is None or not rows:
-                yield Fault(0, f"account {self.id!r} has rows, but no {'history' if self.account else 'account row'}")
+                yield self._fault(
+                    0, f"account {self.id!r} has rows, but no {'history' if self.account else 'account row'}"
+                )
                 return
             yield from self._account_faults(self.account, rows)
             known = _keys_of(rows)
             if {row.write_key: replace(KeyRow.of(row), source=None) for row in self.keys} != known:
-                yield Fault(rows[-1].version, f"the write keys of account {self.id!r} are not those of its history")
+                yield self._fault(
+                    rows[-1].version, f"the write keys of account {self.id!r} are not those of its history"
+                )
             yield from self._gate_faults(_change_of(rows[-1], known))
         except (ValueError, TypeError, KeyError, IndexError) as error:
-            yield Fault(0, f"rows of account {self.id!r} do not read: {error!r}")
+            yield self._fault(0, f"rows of account {self.id!r} do not read: {error!r}")
+
+    def _fault(self, version: int, message: str) -> Fault:
+        return Fault(version, message, self.id, "differs", "projections")
 
     def _account_faults(self, row: Row[Any], rows: list[HistoryRow]) -> Iterator[Fault]:
         newest, account = rows[-1], Account.from_json(row.state)
@@ -79,7 +86,7 @@ class _Projected:
         }
         for name, (found, wanted) in said.items():
             if found != wanted:
-                yield Fault(newest.version, f"{name} of account {self.id!r} is not what its history says")
+                yield self._fault(newest.version, f"{name} of account {self.id!r} is not what its history says")
 
     def _gate_faults(self, wanted: StatusChange) -> Iterator[Fault]:
         found = None if self.gate is None else StatusChange.decode(self.gate.change)
@@ -89,7 +96,7 @@ class _Projected:
             or self.gate.version != wanted.version
             or _sorted(found) != _sorted(wanted)
         ):
-            yield Fault(wanted.version, f"the gate's row of account {self.id!r} is not its newest change")
+            yield self._fault(wanted.version, f"the gate's row of account {self.id!r} is not its newest change")
 
 
 def _page(connection: Connection, after: str) -> list[_Projected]:

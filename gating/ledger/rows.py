@@ -190,7 +190,15 @@ CHANGE: Final = "change"
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something in the ledger that cannot have come from the ledger. version: of the history row meant, 0 for none."""
+    """Something in the ledger that cannot have come from the ledger.
+
+    version: of the history row meant (of a refusal: its sequence), 0 for none. account: whose row it is, or was; None
+    where nothing tells. what: altered, removed, moved, added, replaced, rewritten, differs. of: history, refusals or
+    projections.
+    """
 
     version: int
     message: str
+    account: str | None = None
+    what: str = "altered"
+    of: str = "history"

@@ -21,7 +21,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
+REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
 """Every migration, oldest first; this release reads and writes the last one's schema."""
 
 BIG: Final = BigInteger().with_variant(Integer, "sqlite")
@@ -108,6 +108,37 @@ history = Table(
     Column("previous", LargeBinary, nullable=False),  # the digest of the row before
     Column("digest", LargeBinary, nullable=False),
     Index(None, "account", "version"),
+)
+
+# What was refused: ids and codes alone, chained as the history is (`refusals.py`). A row that stands for several says
+# how many, and from when until when. `account` is null where it stands for what was not written down one by one.
+refusals = Table(
+    "refusals",
+    metadata,
+    Column("sequence", BIG, primary_key=True, autoincrement=False),
+    Column("account", NAME, ForeignKey("accounts.id")),
+    Column("version", BIG),  # of the account when it was refused
+    Column("at_us", BIG, nullable=False),
+    Column("until_us", BIG, nullable=False),
+    Column("times", BIG, nullable=False),
+    Column("command", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("on_behalf", Text),
+    Column("code", Text, nullable=False),
+    Column("rule", Text),  # its place in the rulebook, or a word
+    Column("previous", LargeBinary, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Index(None, "account", "sequence"),
+)
+
+# One row: the newest refusal.
+refusals_head = Table(
+    "refusals_head",
+    metadata,
+    Column("id", Integer, CheckConstraint("id = 1", name="one_row"), primary_key=True, autoincrement=False),
+    Column("sequence", BIG, nullable=False),
+    Column("chain", LargeBinary, nullable=False),
 )
 
 # What people wrote and who they are: beside the history, outside its chain, so that it can be erased.

@@ -8,26 +8,39 @@ Take `now` inside the transaction: a change dated before the wait for the lock c
 already committed and enforced.
 """
 
-import re
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import Connection, delete, insert, select, update
 
 from gating.account import Account, Decision, Standing
 from gating.clock import Reading
-from gating.errors import AlreadyExists, InputInvalid, NotFound, Refused
+from gating.errors import AlreadyExists, NotFound, Refused
 from gating.feed import StatusChange
 from gating.heartbeat import Heartbeat
 from gating.ledger import activity, beat, billing, events, purges, tables
 from gating.ledger.activity import Activity
 from gating.ledger.book import Book, Loaded, settled_state
-from gating.ledger.entry import Entry, effects_of
+from gating.ledger.entry import Entry, check_account_id, effects_of
+from gating.ledger.given_key import check_given
 from gating.ledger.history import digest_of
-from gating.ledger.keys import NO_EDIT, KeyEdit, edited, new_write_key, revocation, rotation
+from gating.ledger.keys import (
+    CREATE_KEY,
+    NAME_KEY,
+    NO_EDIT,
+    REVOKE_KEY,
+    ROTATE_KEY,
+    KeyEdit,
+    Rotation,
+    check_source,
+    edited,
+    naming,
+    new_write_key,
+    revocation,
+    rotation,
+)
 from gating.ledger.people import PersonRow, add_person, erase_emails
 from gating.ledger.rows import CHANGE, AccountRow, KeyRow, Who
 from gating.ledger.store import Unstorable, is_storable
@@ -40,24 +53,8 @@ CHANGES_MAX: Final = 10_000
 _COUNTER: Final = select(tables.meta).with_for_update()
 _MOVE_HEAD: Final = update(tables.meta)
 
-_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-"""An account's id: it stands in paths, file names and journal records of at most 64 bytes."""
-
 UNREAD: Final = Heartbeat(Reading(0, "", 0), 0)
 """In place of a heartbeat that nobody has asked for: most transactions need none."""
-
-CREATE_KEY: Final = Command("create_key")
-ROTATE_KEY: Final = Command("rotate_key")
-REVOKE_KEY: Final = Command("revoke_key")
-
-
-@dataclass(frozen=True, slots=True)
-class Rotation:
-    """A rotation that was recorded. revoked: the keys that `write_key` replaces."""
-
-    write_key: str
-    revoked: tuple[str, ...]
-    change: StatusChange
 
 
 class Transaction:
@@ -153,14 +150,10 @@ class Transaction:
         """Record a new account with its first write key, which is the change's only one.
 
         Raises AlreadyExists where the id is or ever was an account's, or the given write key anybody's; InputInvalid
-        for an id that cannot stand in paths and records.
+        for an id that cannot stand in paths and records, and for a given key that could be guessed.
         """
         account = decision.account.id
-        if not _ID.fullmatch(account):
-            raise InputInvalid(
-                f"account id {account[:80]!r}: 1 to 64 characters of A-Z, a-z, 0-9, '.', '_' and '-', "
-                "of which the first is a letter or digit"
-            )
+        check_account_id(account)
         if self._book.get(account) is not None:
             raise AlreadyExists(f"account {account!r} exists already, or did: ids are never given again")
         given = {"owner": owner, "name": name}
@@ -174,7 +167,7 @@ class Transaction:
                 decision.to,
                 effects=effects_of(decision),
                 details={**{key: text for key, text in given.items() if text is not None}, **(details or {})},
-                keys=KeyEdit(add=((self._fresh(write_key), source),)),
+                keys=KeyEdit(add=((self._fresh(write_key, source), source),)),
             ),
             reveals=standing.verdict is Verdict.ACCEPT,
         )
@@ -222,7 +215,7 @@ class Transaction:
         Raises NotFound, Refused beyond KEYS_PER_ACCOUNT_MAX or on a deleted account, AlreadyExists for a key that
         anybody has or had.
         """
-        edit = KeyEdit(add=((self._fresh(write_key), source),))
+        edit = KeyEdit(add=((self._fresh(write_key, source), source),))
         return self._edit_keys(account, CREATE_KEY, edit, at_us, who)
 
     def revoke_key(self, account: str, write_key: str, *, at_us: int, who: Who, grace_us: int = 0) -> StatusChange:
@@ -262,6 +255,17 @@ class Transaction:
         else:
             change = self._edit_keys(account, ROTATE_KEY, edit, at_us, who)
         return Rotation(write_key, tuple(edit.revoke), change)
+
+    def name_key(
+        self, account: str, to: str, *, at_us: int, who: Who, which: str | None = None, source: str | None = None
+    ) -> StatusChange:
+        """Name the key `which`, or every key of `source`, `to`: beside the history, where it can be erased.
+
+        Where all are named so already nothing changes: the newest change is returned. Raises as `keys.naming` does.
+        """
+        loaded = self._existing(account)
+        edit = naming(loaded.keys, which, source, to)
+        return self._edit_keys(account, NAME_KEY, edit, at_us, who, {"source": to}) if edit else loaded.newest
 
     def note_activity(self, account: Account) -> None:
         """Store an account whose activity alone moved on (lifecycle's `active`): no change, no version, no history.
@@ -346,24 +350,39 @@ class Transaction:
 
     def _refuse_final(self, loaded: Loaded) -> None:
         if not loaded.is_new and loaded.row.status is Status.DELETED:
-            raise Refused(f"account {loaded.row.id!r} is deleted for good: nothing changes it any more (I8)")
+            raise Refused(
+                f"account {loaded.row.id!r} is deleted for good: nothing changes it any more (I8)", rule="deleted"
+            )
 
     def _refuse_stale(self, loaded: Loaded, account: Account) -> None:
         # Several decisions in a row all carry the version that the first one was made at.
         if account.version not in (loaded.version_at_load, loaded.row.version):
             raise Refused(
                 f"account {loaded.row.id!r} changed meanwhile: it is at version {loaded.row.version}, the decision "
-                f"was made at {account.version}; nothing was changed, try again"
+                f"was made at {account.version}; nothing was changed, try again",
+                rule="changed_meanwhile",
             )
 
-    def _fresh(self, write_key: str | None) -> str:
+    def _fresh(self, write_key: str | None, source: str | None = None) -> str:
+        """A key for a source, the given one if any. Raises InputInvalid, AlreadyExists."""
+        if source is not None:
+            check_source(source)
         if write_key is None:
             return new_write_key()
+        check_given(write_key)
         if self._book.key_is_taken(write_key):
             raise AlreadyExists("this write key is or was in use; keys are never given again")
         return write_key
 
-    def _edit_keys(self, account: str, command: Command, edit: KeyEdit, at_us: int, who: Who) -> StatusChange:
+    def _edit_keys(
+        self,
+        account: str,
+        command: Command,
+        edit: KeyEdit,
+        at_us: int,
+        who: Who,
+        details: Mapping[str, str] | None = None,
+    ) -> StatusChange:
         """A change of keys alone: status, verdict and deadlines stay as the newest change has them."""
         loaded = self._existing(account)
         self._refuse_final(loaded)
@@ -371,7 +390,7 @@ class Transaction:
         # Never before the account's last change, as decisions are; `changed_at_us` stays, or a deadline that came in
         # between could no longer be dated at its moment.
         at_us = max(at_us, row.account.changed_at_us)
-        entry = Entry.of(at_us, command, who, row.status, row.status, keys=edit)
+        entry = Entry.of(at_us, command, who, row.status, row.status, keys=edit, details=details)
         return self._write(loaded, entry)
 
     def _write(

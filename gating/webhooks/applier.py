@@ -21,7 +21,7 @@ from gating.service import Service
 from gating.shelf import Shelf
 from gating.status import DAY_US
 from gating.views import Document
-from gating.webhooks.carry import apply
+from gating.webhooks.carry import Refusal, apply
 from gating.webhooks.counts import Counts
 
 BATCH_EVENTS: Final = 50
@@ -92,12 +92,14 @@ class Applier:
             waiting = events.still_pending(transaction.connection, [row.sequence for row in rows])
             states: list[tuple[str, State]] = []
             changes: list[StatusChange] = []
+            refused: list[Refusal] = []
             for row in rows:
                 if row.sequence in waiting:
-                    state, made = apply(transaction, self._shelf, row, self._clock.reading)
+                    state, made, refusal = apply(transaction, self._shelf, row, self._clock.reading)
                     states.append((row.provider, state))
                     changes += made
-            return {"states": states}, changes
+                    refused += [] if refusal is None else [refusal]
+            return {"states": states, "refused": refused}, changes
 
         try:
             done = await self._service.commit(change)
@@ -113,6 +115,8 @@ class Applier:
             await self._fail(rows[0], error)
             return
         self._counts.events.update(done["states"])
+        for attempt, why in done["refused"]:
+            await self._service.refusals.note(attempt, why)
 
     async def _fail(self, row: EventRow, error: Exception) -> None:
         """Note a fault of ours. Its message may quote the event, so only its kind and place are told."""

@@ -12,11 +12,13 @@ from gating import stack
 from gating.account import Account, Decision, Effect, Request
 from gating.clock import Reading
 from gating.deadlines import Deadlines
-from gating.errors import InputInvalid, Refused
+from gating.errors import GatingError, InputInvalid, Refused
 from gating.feed import StatusChange
 from gating.ledger import Transaction, Who, events
 from gating.ledger.events import EventRow, Outcome, State
 from gating.lifecycle import decide, standing
+from gating.refusal import NO_SUCH_COMMAND
+from gating.refusals import Attempt
 from gating.rulebook import PERIOD_END, Policy
 from gating.shelf import Shelf
 from gating.status import Command, Role, Status
@@ -30,10 +32,13 @@ PERIOD = Command("period_end")
 """How a paid period's new end is written in the history; no rulebook need have a row for it."""
 
 
+Refusal = tuple[Attempt, GatingError]
+
+
 def apply(
     transaction: Transaction, shelf: Shelf, row: EventRow, reading: Callable[[], Reading]
-) -> tuple[State, list[StatusChange]]:
-    """Apply an event that waits, and note what became of it: its state, and the changes to announce.
+) -> tuple[State, list[StatusChange], Refusal | None]:
+    """Apply an event that waits, and note what became of it: its state, the changes to announce, what was refused.
 
     reading: the service's clocks now. Raises ClockInDoubt where the account waits for the clock to be believed: so does
     the event then.
@@ -41,7 +46,7 @@ def apply(
     carried = _Carried(transaction, shelf, row, reading().wall_us, Deadlines(shelf, reading))
     outcome = carried.outcome()
     events.settle(transaction.connection, row.sequence, outcome)
-    return outcome.state, carried.changes
+    return outcome.state, carried.changes, carried.refusal
 
 
 def _ignored(why: str, account: str | None = None) -> Outcome:
@@ -58,6 +63,7 @@ class _Carried:
     now_us: int
     deadlines: Deadlines
     changes: list[StatusChange] = field(default_factory=list)
+    refusal: Refusal | None = None
 
     def outcome(self) -> Outcome:
         """Carry it out as far as it goes."""
@@ -157,6 +163,9 @@ class _Carried:
             known_us = self.deadlines.known_us(self.transaction, account.id, self.now_us)
             decision = decide(policy, account, request, self.now_us, known_us)
         except (Refused, InputInvalid) as error:
+            if error.rule != NO_SUCH_COMMAND:  # elsewhere it is only recorded with its event, as promised
+                version = self.transaction.account(account.id).version
+                self.refusal = Attempt(account.id, command, _who(event), version), error
             return _ignored(f"not carried out: {error}")
         if not decision.changed:
             return _ignored(f"{command} changes nothing: the account is {account.status} already")

@@ -13,7 +13,7 @@ from gating.ledger import SYSTEM, Ledger, Who, ledger_url
 from gating.policy import load_rulebook
 from gating.status import SECOND_US, Role, Verdict
 
-KEY = "K" * 22
+KEY = "K3vTq8ZrW2mXb6NcL9dYp4"
 OPERATOR = Who("ops-1", Role.OPERATOR)
 
 

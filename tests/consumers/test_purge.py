@@ -26,7 +26,7 @@ from tests.consumers.events import event
 from tests.consumers.house import House, now_us
 from tests.eventually import aeventually
 
-OTHER_KEY = "O" * 22
+OTHER_KEY = "O7hGs4JkE1nUf5RaV8wMz2"
 EFFECTS = ("stop_billing", "revoke_sessions", "stop_integrations", "notify")
 
 

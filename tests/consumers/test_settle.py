@@ -17,6 +17,7 @@ from tests.consumers.events import ACCEPT, HIDE, JOURNAL, T0, event, part
 from tests.consumers.house import KEY, OPERATOR, House, now_us
 
 MINUTE = 60 * SECOND_US
+NEW_KEY = "N5cPx9BtD3yHi7QoS1gLe6"
 CREATED = T0
 PAUSED, RESUMED, CANCELED = T0 + MINUTE, T0 + 2 * MINUTE, T0 + 3 * MINUTE
 JUST = SECOND_US  # a change counts from a second before its time
@@ -98,10 +99,10 @@ def test_a_hit_of_a_key_that_nobody_has_goes(lived, warehouse):
 
 def test_a_key_made_meanwhile_counts_from_a_second_before_it(lived, warehouse):
     with lived.ledger.begin() as transaction:
-        transaction.add_key("shop", "N" * 22, at_us=CANCELED + MINUTE, who=OPERATOR)
+        transaction.add_key("shop", NEW_KEY, at_us=CANCELED + MINUTE, who=OPERATOR)
     lived.flip("reactivate", at_us=CANCELED + 2 * MINUTE)
     instants = [RESUMED, CANCELED + 2 * MINUTE - JUST]
-    assert settled_by(lived, warehouse, *instants, key="N" * 22) == [None, (ACCEPT, 6)]
+    assert settled_by(lived, warehouse, *instants, key=NEW_KEY) == [None, (ACCEPT, 6)]
 
 
 def test_a_hit_of_a_deleted_account_goes_even_where_it_came_before(lived, warehouse):

@@ -14,6 +14,7 @@ from consumers.moments import ALWAYS
 from consumers.tail import Filter
 from consumers.warehouse.protocol import Audience
 from gating.errors import NotFound
+from gating.ledger import new_write_key
 from gating.status import Access, Verdict
 from tests.consumers.house import House
 
@@ -29,7 +30,8 @@ class Story:
     def __init__(self, house: House, account: str) -> None:
         self.house = house
         self.account = account
-        self.version = house.create(account, f"key-of-{account}")
+        self.key = new_write_key()
+        self.version = house.create(account, self.key)
         self.status = "ACTIVE"
         self.hidden: list[tuple[str, int]] = []  # and the version that stood when it was
         self.visible: list[str] = []
@@ -61,7 +63,7 @@ class Story:
         self.house.hit(
             f"v={visitor}",
             account=self.account,
-            key=f"key-of-{self.account}",
+            key=self.key,
             verdict=verdict,
             verified=verified,
             version=self.version,

@@ -11,6 +11,7 @@ from gating.lifecycle import decide, standing
 from gating.status import DAY_US, SECOND_US, Role, Verdict
 from tests.gating.ledger.desk import OPERATOR, POLICY, START_US
 
+CHOSEN = "Wq3-Zt7_Kb9xMn2Vf5Rj"
 ACCEPT, HIDE, DROP = Verdict.ACCEPT, Verdict.HIDE, Verdict.DROP
 
 # ---- write keys ----------------------------------------------------------------------------------------------------
@@ -95,8 +96,8 @@ def test_a_rulebooks_rotation_is_one_change_and_reveals_nothing(ledger, desk):
 
 
 def test_keys_are_never_given_again(desk):
-    desk.open("a", write_key="chosen-key_1")
-    for give in (lambda: desk.open("b", write_key="chosen-key_1"), lambda: desk.add_key("a", write_key="chosen-key_1")):
+    desk.open("a", write_key=CHOSEN)
+    for give in (lambda: desk.open("b", write_key=CHOSEN), lambda: desk.add_key("a", write_key=CHOSEN)):
         with pytest.raises(AlreadyExists):
             give()
     for bad in ("", "a" * 65, "a b", "ü"):

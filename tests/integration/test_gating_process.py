@@ -49,6 +49,17 @@ def test_keys_are_made_rotated_revoked_and_listed(gateway):
     assert living == [rotated["write_key"]]
 
 
+def test_keys_are_named_and_found_and_refusals_are_told(gateway):
+    key = gateway.create_account("shop", rulebook="default")["write_key"]
+    gateway.name_key("shop", key=key, source="blog")
+    assert [found["source"] for found in gateway.find_key(f"see /p/{key}.gif")] == ["blog"]
+    with pytest.raises(RemoteError):
+        gateway.revoke_key("shop", key="nobodys")
+    assert [(row["command"], row["version"]) for row in gateway.refusals("shop")] == [("revoke_key", 2)]
+    with pytest.raises(RemoteError):
+        gateway.refusals("nobody")
+
+
 @pytest.mark.parametrize(
     ("ask", "exit_code", "words"),
     [

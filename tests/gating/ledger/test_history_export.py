@@ -24,7 +24,8 @@ def lines(walked):  # noqa: F811
 def test_an_export_passes_the_independent_verifier_and_ends_with_the_head(walked, lines):  # noqa: F811
     head = walked.chain()[1].hex()
     assert (len(lines), verifier.check(lines, head)) == (10, None)
-    assert verifier.check(lines[4:], head) is None
+    assert verifier.check(lines[4:], head, 4) is None
+    assert verifier.check(lines[4:], head) is not None
 
 
 @pytest.mark.parametrize("row", [0, 4, 9])

@@ -142,9 +142,10 @@ class WalkOnPostgres(Walk):
             connection.execute(
                 "TRUNCATE accounts, keys, history, details, gate, outbox, relayed, rulebooks, purges, receipts, "
                 "billing_records, tokens, people, effect_dead, effect_tasks, sessions_ended, webhook_events, "
-                "webhook_customers, webhook_subscriptions, heartbeat, activity, activity_reporters"
+                "webhook_customers, webhook_subscriptions, heartbeat, activity, activity_reporters, refusals"
             )
             connection.execute("UPDATE meta SET head = 0, chain = %s", [bytes(32)])
+            connection.execute("UPDATE refusals_head SET sequence = 0, chain = %s", [bytes(32)])
         yield self.url
 
 

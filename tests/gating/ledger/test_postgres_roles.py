@@ -14,7 +14,7 @@ from gating.account import Request
 from gating.clock import boot_ns
 from gating.datadir import DataDirectory
 from gating.election import Candidate
-from gating.errors import Unreachable
+from gating.errors import Refused, Unreachable
 from gating.ledger import CHANGE, Ledger, Who
 from gating.status import Role
 from tests.gating.led import led
@@ -22,7 +22,7 @@ from tests.gating.ledger.desk import START_US, Desk
 
 DOCS = Path(__file__).parents[3] / "docs" / "postgresql.md"
 ROLES = ("pixelgate_owner", "pixelgate_gating", "pixelgate_reader")
-READS = ("alembic_version", "meta", "accounts", "keys", "history", "gate", "rulebooks")
+READS = ("alembic_version", "meta", "accounts", "keys", "history", "gate", "rulebooks", "refusals", "refusals_head")
 
 
 def sql_of(title):
@@ -59,6 +59,9 @@ async def test_the_gating_service_does_all_its_work(roles, tmp_path):
         await service.create_key("shop", source="www", who=who)
         key = (await service.keys("shop"))[0]["write_key"]
         await service.rotate_key("shop", key=key, who=who)
+        with pytest.raises(Refused):
+            await service.do("shop", Request("pause", Role.MEMBER, actor="tests"))
+        assert len(service.refusals.of("shop")) == 1
         assert await service.sweep() == 0
         ledger = leading.ledger
         ledger.take_term("other", boot_ns(), 0, "this boot")
@@ -80,7 +83,8 @@ async def test_the_gating_service_does_all_its_work(roles, tmp_path):
 
 @pytest.mark.parametrize(
     "statement",
-    ["UPDATE history SET actor = 'eve'", "DELETE FROM history", "DELETE FROM accounts", "DELETE FROM keys",
+    ["UPDATE history SET actor = 'eve'", "DELETE FROM history", "UPDATE refusals SET times = 0", "DELETE FROM refusals",
+     "DELETE FROM refusals_head", "DELETE FROM accounts", "DELETE FROM keys",
      "DELETE FROM gate", "DELETE FROM meta", "INSERT INTO meta SELECT * FROM meta", "DELETE FROM lead",
      "UPDATE details SET text = ''", "UPDATE outbox SET kind = ''", "UPDATE rulebooks SET text = ''",
      "UPDATE alembic_version SET version_num = ''", "TRUNCATE outbox", "DROP TABLE outbox", "CREATE TABLE t (i int)",
@@ -101,7 +105,7 @@ def test_a_reader_settles_verifies_and_waits_for_writers(roles):
         assert accounts.timeline(key).account == "shop"
         assert accounts.is_final("shop") is False
         assert reader.rulebook("unknown") is None
-        assert reader.verify_history() == reader.verify_projections() == []
+        assert reader.verify_history() == reader.verify_projections() == reader.refusals.verify() == []
         assert Ledger.exists(roles["pixelgate_reader"])
 
 
@@ -142,6 +146,7 @@ def test_a_service_that_may_not_migrate_says_so_and_the_owner_does(roles):
         owner.execute("DROP TABLE purges, purge_places, receipts, billing_records, tokens, people")
         owner.execute("UPDATE alembic_version SET version_num = '0002'")
         owner.execute("DROP TABLE effect_tries, effect_dead, effect_tasks, sessions_ended")
+        owner.execute("DROP TABLE refusals, refusals_head")
     with pytest.raises(Unreachable, match=r"docs/postgresql\.md"):
         Ledger.open(roles["pixelgate_gating"])
     with pytest.raises(Unreachable, match="older schema"):
