@@ -180,4 +180,6 @@ class _Reader:
             raise self.fault(f"event {type_!r}: a command belongs to every event but a period's or notice's")
         if (texts["notice"] is None) == (means == Means.NOTICE):
             raise self.fault(f"event {type_!r}: a notice belongs to what means notice, and to nothing else")
-        return Rule(type_, object_, Means(means), **texts, **listed)
+        return Rule(
+            type_, object_, Means(means), **texts, when=listed["when"], before=listed["before"], values=listed["values"]
+        )
