@@ -1,8 +1,9 @@
 """`python -m gating`: the gating process of a data directory (PIXELGATE_DATA), until SIGTERM or SIGINT."""
 
-import asyncio
 import logging
 import sys
+
+import uvloop
 
 from gating.config import GatingSettings
 from gating.errors import PixelgateError
@@ -14,7 +15,7 @@ def main() -> int:
     logging.basicConfig(format="%(asctime)s gating %(levelname)s %(message)s")
     logging.getLogger("pixelgate").setLevel(logging.INFO)
     try:
-        asyncio.run(run(GatingSettings()))
+        uvloop.run(run(GatingSettings()))
     except PixelgateError as error:
         print(f"pixelgate: {error}", file=sys.stderr)
         return error.exit_code

@@ -177,8 +177,7 @@ async def _serve(directory: DataDirectory, settings: GatingSettings, leading: Le
     if settings.admin_port:
         listener = tcp_listener(settings.admin_host, settings.admin_port)
         admin = make_admin(directory, leading.lead, *_metrics(leading), billing.counts)
-        admin.mount("/webhooks", billing.app)
-        doors.append(_door(admin, listener))
+        doors.append(_door(billing.before(admin), listener))
     stopped = stop_event()
     tasks = Tasks((*leading.works(), *billing.works(), _sweep(leading), runner.run()), stopped)
     try:

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import hmac
 import json
+import re
 import sys
 import time
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from typing import Any, Final
 
 PERIOD_SECONDS: Final = 60
 LINES: Final = 6
-"""Of the invoice: a body of 3.5 KiB. Stripe's have 3 to 10."""
+"""Of the invoice: a body of 6 KiB. Stripe's have 3 to 10."""
 IGNORED: Final = ("charge.succeeded", "payment_intent.succeeded", "invoice.finalized", "customer.updated")
 
 
@@ -44,11 +45,13 @@ class Plan:
     meaning: int
 
 
-def body(number: int, plan: Plan, now: int) -> bytes:
-    """One event; its account and what it means follow from its number."""
-    account = f"payer-{number % plan.accounts}"
-    means = number * 37 % 100 < plan.meaning
-    end = now + number // plan.accounts * PERIOD_SECONDS
+_PLACES: Final = ("NUMBER", "ACCOUNT", "TYPE", 1_111_111_111, 2_222_222_222, 3_333_333_333)
+"""What stands in the template for the number, the account, the type, and the moments now, created and end."""
+
+
+def template() -> list[str]:
+    """One event's JSON, cut where `_PLACES` stand: made once, or the load would cost more than the service."""
+    number, account, type_, now, created, end = _PLACES
     line: dict[str, Any] = {
         "id": "il_1MtHbELkdIwHu7ixl4OzzPMv", "object": "line_item", "amount": 1900, "currency": "eur",
         "description": "1 x Pixels, of all sites and as many hits as there are (at 19.00 EUR / month)",
@@ -64,10 +67,24 @@ def body(number: int, plan: Plan, now: int) -> bytes:
         "status_transitions": {"finalized_at": now, "paid_at": now},
     }  # fmt: skip
     event = {
-        "id": f"evt_{now}_{number}", "object": "event", "api_version": "2025-03-31.basil", "created": now + number,
-        "type": "invoice.paid" if means else IGNORED[number % len(IGNORED)], "data": {"object": invoice},
+        "id": f"evt_{now}_{number}", "object": "event", "api_version": "2025-03-31.basil", "created": created,
+        "type": type_, "data": {"object": invoice},
     }  # fmt: skip
-    return json.dumps(event, indent=2).encode()
+    return re.split("(" + "|".join(map(str, _PLACES)) + ")", json.dumps(event, indent=2))
+
+
+TEMPLATE: Final = template()
+
+
+def body(number: int, plan: Plan, now: int) -> bytes:
+    """One event; its account and what it means follow from its number."""
+    means = number * 37 % 100 < plan.meaning
+    given = (
+        number, f"payer-{number % plan.accounts}", "invoice.paid" if means else IGNORED[number % len(IGNORED)],
+        now, now + number, now + number // plan.accounts * PERIOD_SECONDS,
+    )  # fmt: skip
+    told = dict(zip(map(str, _PLACES), map(str, given), strict=True))
+    return "".join(told.get(part, part) for part in TEMPLATE).encode()
 
 
 def request(content: bytes, secret: str) -> bytes:

@@ -222,7 +222,7 @@ def page(machine: Mapping[str, str], shape: Shape, found: Sequence[Leg]) -> str:
     parts = ["# Billing webhooks", f"Run of {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())}."]
     parts.append("\n".join(f"- {name}: {value}" for name, value in machine.items()))
     parts.append(
-        f"{shape.connections} kept connections, {shape.seconds:g} s a line, signed events of 3.5 KiB for "
+        f"{shape.connections} kept connections, {shape.seconds:g} s a line, signed events of 6 KiB for "
         f"{shape.accounts} accounts; {shape.meaning} of 100 change their account, the others mean nothing to one."
     )
     parts.append(table(HEADINGS, [_row(one) for one in found]))
@@ -251,8 +251,8 @@ def options(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m loadtest.bench.webhooks", description=__doc__.partition("\n")[0])
     add = parser.add_argument
-    add("--seconds", type=float, default=10.0, help="of load a line (10)")
-    add("--connections", type=int, default=32, help="kept connections (32)")
+    add("--seconds", type=float, default=8.0, help="of load a line (8)")
+    add("--connections", type=int, default=128, help="kept connections (128)")
     add("--accounts", type=int, default=50, help="accounts that events are of (50)")
     add("--meaning", type=int, default=10, help="of 100 events, how many change an account (10)")
     add("--paces", type=float, nargs="+", default=[0.0, 1000.0], help="events a second; 0: as fast as answered")
