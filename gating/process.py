@@ -176,7 +176,7 @@ async def _serve(directory: DataDirectory, settings: GatingSettings, leading: Le
     billing = Webhooks(settings, leading.ledger, leading.service, leads=lambda: leading.leads)
     if settings.admin_port:
         listener = tcp_listener(settings.admin_host, settings.admin_port)
-        admin = make_admin(directory, leading.lead, *_metrics(leading), billing.counts)
+        admin = make_admin(directory, leading.lead, *_metrics(leading, runner), billing.counts)
         doors.append(_door(billing.before(admin), listener))
     stopped = stop_event()
     tasks = Tasks((*leading.works(), *billing.works(), _sweep(leading), runner.run()), stopped)
@@ -193,8 +193,8 @@ def _runner(directory: DataDirectory, settings: GatingSettings, leading: Led) ->
     return Runner(leading.ledger, handlers, service.clock, in_turn=service.in_turn, leads=lambda: leading.leads)
 
 
-def _metrics(leading: Led) -> list[Collector]:
-    found: list[Collector] = [EffectMetrics(leading.ledger, leading.service.clock)]
+def _metrics(leading: Led, runner: Runner) -> list[Collector]:
+    found: list[Collector] = [EffectMetrics(leading.ledger, leading.service.clock, runner.counts)]
     relay = getattr(leading, "relay", None)
     return found if relay is None else [*found, RelayMetrics(relay.status)]
 

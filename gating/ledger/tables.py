@@ -18,9 +18,10 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    text,
 )
 
-REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
+REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0011")
 """Every migration, oldest first; this release reads and writes the last one's schema."""
 
 BIG: Final = BigInteger().with_variant(Integer, "sqlite")
@@ -129,7 +130,9 @@ gate = Table(
     Index(None, "account", unique=True),
 )
 
-# What a change owes to others: `kind` is "change" (for the relay) or an effect's name. Deleted once delivered.
+# What a change owes to others: `kind` is "change" (for the relay) or an effect's name. Deleted once delivered. The
+# index holds effects alone, so that a flip without one does not write to it; whoever uses it must ask for EFFECTS.
+EFFECTS: Final = text("outbox.kind <> 'change'")
 outbox = Table(
     "outbox",
     metadata,
@@ -138,6 +141,7 @@ outbox = Table(
     Column("at_us", BIG, nullable=False),
     Column("kind", Text, nullable=False),
     Column("payload", LargeBinary, nullable=False),
+    Index(None, "account", "id", sqlite_where=text("kind <> 'change'"), postgresql_where=text("kind <> 'change'")),
 )
 OWED_MAX: Final = 256
 """Rows that one change may owe; a rulebook's command has a handful of effects."""

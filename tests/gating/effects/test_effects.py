@@ -90,7 +90,7 @@ async def test_what_fails_too_often_is_a_dead_letter_until_an_operator_sends_it_
     await until(runner(ledger, seen, ("stop_billing",), tries_max=3), ledger.effects.dead)
     (dead,) = ledger.effects.dead()
     assert (dead.kind, dead.tries, dead.last_error) == ("stop_billing", 3, "not now")
-    assert ledger.effects.sums()["stop_billing"][3] == 1
+    assert ledger.effects.sums()["stop_billing"].dead == 1
     ledger.effects.revive(dead.id)
     await until(runner(ledger, seen, ("stop_billing",)), lambda: len(seen.keys) == 4)
     assert len(set(seen.keys)) == 1

@@ -140,6 +140,7 @@ def test_a_service_that_may_not_migrate_says_so_and_the_owner_does(roles):
         owner.execute("DROP TABLE purges, purge_places, receipts, billing_records, tokens, people")
         owner.execute("UPDATE alembic_version SET version_num = '0002'")
         owner.execute("DROP TABLE effect_tries, effect_dead, effect_tasks, sessions_ended")
+        owner.execute("DROP INDEX ix_outbox_account_id")
     with pytest.raises(Unreachable, match=r"docs/postgresql\.md"):
         Ledger.open(roles["pixelgate_gating"])
     with pytest.raises(Unreachable, match="older schema"):
