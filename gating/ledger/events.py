@@ -177,6 +177,11 @@ def customers_of(connection: Connection, provider: str, account: str) -> set[str
     return set(connection.execute(wanted).scalars())
 
 
+def providers_of_customers(connection: Connection) -> set[str]:
+    """The providers that accounts pay by."""
+    return set(connection.execute(select(customers.c.provider).distinct()).scalars())
+
+
 def link(connection: Connection, provider: str, customer: str, account: str, at_us: int) -> int:
     """Say whose a customer is, from now on; its parked events wait again: how many. The account must exist."""
     here = (customers.c.provider == provider) & (customers.c.customer == customer)
