@@ -197,7 +197,10 @@ def measure(work: Path, shape: Shape, paces: Sequence[float], engines: Sequence[
             for pace in paces:
                 time.sleep(SETTLE_SECONDS)
                 found.append(leg(engine, at, shape, pace))
-                print(_row(found[-1]), flush=True)
+                print(
+                    ", ".join(f"{name} {value}" for name, value in zip(HEADINGS, _row(found[-1]), strict=True)),
+                    flush=True,
+                )
     return found
 
 
