@@ -67,11 +67,12 @@ def test_a_stripe_invoice_that_fails_freezes_the_account_and_one_paid_brings_it_
 def test_a_stripe_subscription_that_is_updated_moves_the_periods_end_on_and_never_back(door, version):
     account = door.account("default")
     at = later()
-    for number, (end, state) in enumerate([(at + 2 * MONTH, "applied"), (at + MONTH, "ignored")]):
+    told = [(at + 2 * MONTH, "applied", None), (at + MONTH, "ignored", None), (at + MONTH, "ignored", "sub_another")]
+    for number, (end, state, subscription) in enumerate(told):
         event = fresh()
         body = payloads.stripe_subscription(
             event, "customer.subscription.updated", account=account, created=at + number, period_end=end,
-            version=version, previous={"current_period_end": at},
+            version=version, previous={"current_period_end": at}, subscription=subscription,
         )  # fmt: skip
         assert door.told("stripe", body, event)["state"] == state
     changes = [row["command"] for row in door.gateway.history(account)]
