@@ -19,7 +19,9 @@ from collector.publisher.dead_letters import find as find_unsent
 from consumers.config import ConsumerSettings
 from consumers.dead_letters import find as find_poison
 from deploy.check import FAIL, OK, WARN, Check
+from deploy.doctor_billing import billing
 from deploy.doctor_clock import heartbeat
+from deploy.doctor_effects import effects
 from deploy.output import bytes_of
 from deploy.ports import unix_answers
 from deploy.settings import list_settings, load
@@ -29,15 +31,12 @@ from gating.config import GatingSettings, LedgerSettings
 from gating.datadir import DataDirectory
 from gating.errors import PixelgateError
 from gating.ledger import Ledger, ledger_url
-from gating.ledger.events import State, oldest_pending_us, standing_of
-from gating.webhooks.webhooks import secrets_of
 
 DISK_WARN_PERCENT: Final = 85.0  # readiness fails here (DESIGN 5)
 DISK_FAIL_PERCENT: Final = 95.0  # hits get 503 here
 SPARE_FILES: Final = 128  # a worker's own: libraries, journal, sockets
 SILENT_SECONDS: Final = 5.0  # a worker publishes once a second
 AHEAD_SECONDS: Final = 1.0  # clocks are taken to agree this well (DESIGN 6)
-PENDING_SECONDS: Final = 60.0  # webhook events are applied at once
 DAY_SECONDS: Final = 86_400.0
 MAP_SECONDS: Final = 30 * DAY_SECONDS  # a worker writes its map anew at each start, and with every change
 YEAR_2020_SECONDS: Final = 1_577_836_800  # a clock before it was never set
@@ -52,7 +51,7 @@ def examine(root: Path) -> list[Check]:
         return checks
     directory = DataDirectory(root)
     looks: list[Callable[[DataDirectory], Check]] = [
-        ledger, heartbeat, billing, journalled, quarantine, letters, saved_maps, workers, gating, consumer,
+        ledger, heartbeat, billing, effects, journalled, quarantine, letters, saved_maps, workers, gating, consumer,
     ]  # fmt: skip
     return [*checks, *(_looked(look, directory) for look in looks)]
 
@@ -187,33 +186,6 @@ def ledger(directory: DataDirectory) -> Check:
             "ledger", WARN, f"{found}; the newest is dated {ahead:.0f} s ahead", "the clock was set back: set it right"
         )
     return Check("ledger", OK, found)
-
-
-def billing(directory: DataDirectory) -> Check:
-    """Whose webhooks are taken, and whether what they told is applied."""
-    taken = sorted(secrets_of(load(GatingSettings)))
-    url = ledger_url(directory, LedgerSettings().database_url)
-    words = f"webhooks of {', '.join(taken)}" if taken else "no provider's secret is set: no webhooks are taken"
-    if not Ledger.exists(url):
-        return Check("billing", OK, words)
-    try:
-        with Ledger.open_reading(url) as opened:
-            oldest_us, states = opened.look(lambda connection: (oldest_pending_us(connection), standing_of(connection)))
-    except PixelgateError:  # a role that reads may not read what providers told; the check of the ledger tells the rest
-        return Check("billing", OK, f"{words}; what waits cannot be read from here")
-    left = [f"{states[state]} {state}" for state in (State.FAILED, State.PARKED) if states.get(state)]
-    words = "; ".join([words, *left])
-    waited = 0.0 if oldest_us is None else time.time() - oldest_us / 1e6
-    if waited > PENDING_SECONDS:
-        return Check(
-            "billing",
-            FAIL,
-            f"{words}; the oldest event waits for {waited:.0f} s",
-            "start the gating service, or see its log",
-        )  # fmt: skip
-    if left:
-        return Check("billing", WARN, words, "see `pixelgate billing events --state parked` (or failed)")
-    return Check("billing", OK, words)
 
 
 def journalled(directory: DataDirectory) -> Check:

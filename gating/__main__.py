@@ -1,9 +1,10 @@
 """`python -m gating`: the gating process of a data directory (PIXELGATE_DATA), until SIGTERM or SIGINT."""
 
-import asyncio
 import logging
 import sys
 from typing import Final
+
+import uvloop
 
 from gating.config import GatingSettings
 from gating.errors import PixelgateError
@@ -20,7 +21,7 @@ def main() -> int:
     logging.getLogger("pixelgate").setLevel(logging.INFO)
     sys.setswitchinterval(SWITCH_SECONDS)
     try:
-        asyncio.run(run(GatingSettings()))
+        uvloop.run(run(GatingSettings()))
     except PixelgateError as error:
         print(f"pixelgate: {error}", file=sys.stderr)
         return error.exit_code

@@ -47,6 +47,9 @@ class GatingSettings(LeadSettings):
     operators_mail: str | None = Field(None, description="addresses of operators, with commas between them")
     webhook_url: str | None = Field(None, description="where effects are posted, signed. Unset: a file under data")
     webhook_secret: str | None = Field(None, description="what effects are signed with: 24 bytes or more, or whsec_...")
+    effects_ca: Path | None = Field(
+        None, description="file of certificates (PEM) that effects' receiver and mail server may be signed by too"
+    )
     admin_port: int = Field(8081, ge=0, le=65535, description="admin port: /metrics and health; 0 for none")
     stripe_secret: str | None = Field(
         None, description="Stripe's signing secret of the webhook endpoint; several by comma while one is rolled"

@@ -136,7 +136,7 @@ def _find(policy: Policy, account: Account, request: Request, now_us: int) -> tu
             _check_role(repeated, request)
             return index, repeated, True
         through = policy.statuses[layer.status].through
-        rows = rows if through is Through.ALL else tuple(row for row in rows if row.of_system)
+        rows = rows if through is Through.ALL else tuple(row for row in rows if row.passes(request.role))
         if here or through is Through.NOBODY or not rows:
             break
     if refused_by_guard is not None:

@@ -179,9 +179,9 @@ async def _serve(directory: DataDirectory, settings: GatingSettings, leading: Le
     if settings.admin_port:
         listener = tcp_listener(settings.admin_host, settings.admin_port)
         desk = leading.service.clock_desk
-        admin = make_admin(directory, leading.lead, *_metrics(leading), billing.counts, not_ready=desk.not_ready)
-        admin.mount("/webhooks", billing.app)
-        doors.append(_door(admin, listener))
+        metrics = (*_metrics(leading, runner), billing.counts)
+        admin = make_admin(directory, leading.lead, *metrics, not_ready=desk.not_ready)
+        doors.append(_door(billing.before(admin), listener))
     stopped = stop_event()
     tasks = Tasks(
         (*leading.works(), *billing.works(), _sweep(leading), runner.run(), leading.service.refusals.run()), stopped
@@ -202,10 +202,11 @@ def _runner(directory: DataDirectory, settings: GatingSettings, leading: Led) ->
     )  # fmt: skip
 
 
-def _metrics(leading: Led) -> list[Collector]:
+def _metrics(leading: Led, runner: Runner) -> list[Collector]:
     service = leading.service
     found: list[Collector] = [
-        EffectMetrics(leading.ledger, service.clock), ClockMetrics(service.clock_desk), service.refusals,
+        EffectMetrics(leading.ledger, service.clock, runner.counts), ClockMetrics(service.clock_desk),
+        service.refusals,
     ]  # fmt: skip
     relay = getattr(leading, "relay", None)
     return found if relay is None else [*found, RelayMetrics(relay.status)]

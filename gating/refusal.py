@@ -44,7 +44,7 @@ def allowed_from(policy: Policy, account: Account) -> tuple[Command, ...]:
     through = Through.ALL
     for layer in reversed(account.layers):
         for command, rows in policy.commands.items():
-            usable = rows if through is Through.ALL else tuple(row for row in rows if row.of_system)
+            usable = rows if through is Through.ALL else tuple(row for row in rows if row.passes())
             if any(layer.status in row.sources for row in usable):
                 found.add(command)
         rule: StatusRule = policy.statuses[layer.status]

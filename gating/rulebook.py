@@ -170,10 +170,12 @@ class Row:
     promises: tuple[str, ...] = ()
     advice: str | None = None
 
-    @property
-    def of_system(self) -> bool:
-        """Tell whether the system itself carries this out, such as a billing provider's message."""
-        return any(grant.by.role is Role.SYSTEM for grant in self.by)
+    def passes(self, role: Role | None = None) -> bool:
+        """Tell whether it acts beneath a status that the system's commands alone pass, such as what a billing provider
+        tells: a row of the system's own does, one that it shares with people only where the system itself (role) asks.
+        """
+        systems = [grant.by.role is Role.SYSTEM for grant in self.by]
+        return any(systems) and (all(systems) or role is Role.SYSTEM)
 
 
 @dataclass(frozen=True, slots=True)

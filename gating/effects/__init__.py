@@ -8,5 +8,7 @@ handlers   which handlers the settings ask for
 notices    whom a notice goes to and what it says; texts/ holds the words
 senders    the ways out: mail (SMTP), webhook (signed HTTP), file (JSON lines)
 desk       what an operator asks and does: list, dead, retry, due, done
+counts     what this process's tries came to
 metrics    what Prometheus reads
+tls        whose certificates the ways out trust
 """

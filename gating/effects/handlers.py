@@ -8,8 +8,9 @@ from typing import Any, Final
 from gating.config import GatingSettings
 from gating.datadir import DataDirectory
 from gating.effects.notices import addresses, filled, words_of
-from gating.effects.protocol import Handler, NotSent, Sender, idempotency_key
+from gating.effects.protocol import Handler, Sender, Untold, idempotency_key
 from gating.effects.senders import File, Mail, Webhook, is_address
+from gating.effects.tls import tls_context
 from gating.errors import InputInvalid
 from gating.ledger import Ledger
 from gating.ledger.effects import Cause, Owed
@@ -28,10 +29,19 @@ InTurn = Callable[[Callable[[], None]], Awaitable[None]]
 class Outside:
     """Hands an effect on as an event."""
 
+    ledger: Ledger
     sender: Sender
 
     async def carry_out(self, effect: Owed) -> None:
-        await self.sender.send(idempotency_key(effect), event_of(effect))
+        event = event_of(effect)
+        if effect.kind == "resync":
+            event["data"]["arguments"] = {**effect.arguments, **await asyncio.to_thread(self._span, effect)}
+        await self.sender.send(idempotency_key(effect), event)
+
+    def _span(self, effect: Owed) -> dict[str, str | None]:
+        """What the integrations missed; the same at every try, since the history of before stays as it is."""
+        from_us, to_us = self.ledger.effects.rest_of_integrations_us(effect.account, effect.version)
+        return {"from": None if from_us is None else rfc3339(from_us), "to": rfc3339(to_us)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +61,7 @@ class Notify:
             note = here.get("note") or here.get("feedback") or here.get("reason") or "-"
             people = await asyncio.to_thread(self._addresses, effect, whom, cause, here.get("on_behalf", ""))
             if not people and self.sender is None:
-                raise NotSent(f"no address of the account's {whom} is known")
+                raise Untold(f"nobody to tell: no address of its {whom} is known")
             subject, body = (filled(words, effect.account, cause, note) for words in words_of(cause.command, whom))
             for place, to in enumerate(people):
                 await self.mail.mail(f"{key}-{place}", to, subject, body)
@@ -105,15 +115,16 @@ def make_handlers(
     settings: GatingSettings, directory: DataDirectory, ledger: Ledger, in_turn: InTurn
 ) -> dict[str, Handler]:
     """By kind. Raises InputInvalid for settings that make no sense."""
-    mail = Mail(settings.smtp_url, settings.mail_from or "") if settings.smtp_url else None
+    tls = tls_context(settings.effects_ca)
+    mail = Mail(settings.smtp_url, settings.mail_from or "", tls) if settings.smtp_url else None
     webhook: Sender | None = None
     if settings.webhook_url:
-        webhook = Webhook(settings.webhook_url, settings.webhook_secret or "")
+        webhook = Webhook(settings.webhook_url, settings.webhook_secret or "", tls)
     operators = tuple(filter(None, (text.strip() for text in (settings.operators_mail or "").split(","))))
     if not all(map(is_address, operators)):
         raise InputInvalid("PIXELGATE_OPERATORS_MAIL must be e-mail addresses, with commas between them")
     file = File(directory.root / "notices" / "notices.jsonl")
-    outside = Outside(webhook or file)
+    outside = Outside(ledger, webhook or file)
     notify = Notify(ledger, mail, webhook or (None if mail else file), operators)
     return {
         **dict.fromkeys(OUTSIDE, outside),

@@ -10,11 +10,15 @@ class NotSent(Exception):
     """An effect was not carried out, or perhaps not. The message goes into the ledger: no secret, no address in it."""
 
 
+class Untold(Exception):
+    """A notice has nobody to go to: no try will change that, so it is done with. The message holds no address."""
+
+
 class Handler(Protocol):
     """Carries out effects. It may see the same one again, after a kill too: `idempotency_key` is then the same."""
 
     async def carry_out(self, effect: Owed) -> None:
-        """Do it. Raises NotSent, PixelgateError; it is then tried again."""
+        """Do it. Raises NotSent, PixelgateError: it is then tried again; Untold: it is then done with."""
 
 
 class Sender(Protocol):

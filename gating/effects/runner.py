@@ -9,18 +9,19 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final, TypeVar
+from typing import Final
 
 from gating.clock import Clock
+from gating.effects.counts import EffectCounts
 from gating.effects.done import Done
-from gating.effects.protocol import Handler, NotSent
+from gating.effects.protocol import Handler, NotSent, Untold
 from gating.effects.rounds import Rounds
 from gating.errors import PixelgateError
 from gating.ledger import Ledger
 from gating.ledger.effects import Owed
 from gating.status import SECOND_US
 
-T = TypeVar("T")
+_log = logging.getLogger("pixelgate.effects")
 
 ACCOUNTS_MAX: Final = 8
 """Accounts whose effects are carried out at once: so many connections a receiver sees."""
@@ -64,7 +65,9 @@ class Runner:
         busy: Callable[[], bool] = lambda: False,
         tries_max: int = TRIES_MAX,
         wait: Callable[[int], float] = wait_seconds,
+        counts: EffectCounts | None = None,
     ) -> None:
+        self.counts = EffectCounts() if counts is None else counts
         self._rows, self._handlers, self._clock = ledger.effects, handlers, clock
         self._rounds = Rounds(ledger.effects, handlers)
         self._done = Done(ledger.effects, in_turn)
@@ -80,7 +83,7 @@ class Runner:
                 try:
                     begun = await self.step() if self._leads() and not self._ledger_is_busy() else 0
                 except PixelgateError as error:
-                    logging.getLogger("pixelgate.effects").warning("effects were not read: %s", error)
+                    _log.warning("effects were not read: %s", error)
                 ended = list(self._busy.values())
                 if ended:
                     await asyncio.wait(ended, timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
@@ -114,7 +117,7 @@ class Runner:
         try:
             await self._settle(effect)
         except PixelgateError as error:
-            logging.getLogger("pixelgate.effects").warning("an effect's try was not noted: %s", error)
+            _log.warning("an effect's try was not noted: %s", error)
             await asyncio.sleep(POLL_SECONDS)
 
     async def _settle(self, effect: Owed) -> None:
@@ -133,9 +136,14 @@ class Runner:
             async with asyncio.timeout(TRY_SECONDS):
                 await self._handlers[effect.kind].carry_out(effect)
         except (NotSent, PixelgateError, TimeoutError) as error:
+            self.counts.failures[effect.kind] += 1
             await self._failed(effect, str(error) or f"not done within {TRY_SECONDS:g} s")
-        else:
-            await self._done.note(effect.id)
+            return
+        except Untold as untold:
+            self.counts.untold[effect.kind] += 1
+            _log.warning("%s %s of account %s: %s", effect.kind, effect.id, effect.account, untold)
+        self.counts.carried[effect.kind] += 1
+        await self._done.note(effect.id)
 
     async def _failed(self, effect: Owed, error: str) -> None:
         now_us = self._clock.now_us()

@@ -10,6 +10,7 @@ import binascii
 import hashlib
 import hmac
 import os
+import ssl
 import time
 from collections.abc import Mapping
 from email.message import EmailMessage
@@ -22,6 +23,7 @@ import httpx
 import orjson
 
 from gating.effects.protocol import NotSent
+from gating.effects.tls import tls_context
 from gating.errors import InputInvalid
 
 SEND_SECONDS: Final = 15.0
@@ -59,12 +61,17 @@ class File:
 class Webhook:
     """Posts to one address; follows no redirect, reads no answer's body."""
 
-    def __init__(self, url: str, secret: str) -> None:
-        """Raises InputInvalid for an address that is not http(s), and a secret that is none."""
+    def __init__(
+        self, url: str, secret: str, tls: ssl.SSLContext | None = None, *, seconds: float = SEND_SECONDS
+    ) -> None:
+        """tls: of tls.py; None: the public authorities alone. seconds: one try's. Raises InputInvalid for an address
+        that is not http(s), and a secret that is none."""
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise InputInvalid("PIXELGATE_WEBHOOK_URL must be an address that begins with https:// or http://")
         self._url, self._secret = url, _secret_of(secret)
+        self._tls = tls_context(None) if tls is None else tls
+        self._seconds = seconds
 
     async def send(self, key: str, event: Mapping[str, Any]) -> None:
         body = orjson.dumps(event)
@@ -79,10 +86,15 @@ class Webhook:
         }
         try:
             async with (
-                httpx.AsyncClient(timeout=SEND_SECONDS, follow_redirects=False, trust_env=False) as client,
+                asyncio.timeout(self._seconds),  # httpx bounds each of its steps, not the whole
+                httpx.AsyncClient(
+                    verify=self._tls, timeout=self._seconds, follow_redirects=False, trust_env=False
+                ) as client,
                 client.stream("POST", self._url, content=body, headers=headers) as answer,
             ):
                 status = answer.status_code
+        except TimeoutError as error:
+            raise NotSent(f"the webhook's receiver did not answer within {self._seconds:g} s") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise NotSent(f"the webhook's receiver cannot be reached ({type(error).__name__})") from error
         if not 200 <= status < 300:
@@ -93,8 +105,9 @@ class Mail:
     """Sends by one SMTP server. smtps:// is TLS from the start; smtp:// upgrades by STARTTLS, and must where there is a
     password and the server is not on this host."""
 
-    def __init__(self, url: str, sender: str) -> None:
-        """Raises InputInvalid for what is no SMTP address, or no sender."""
+    def __init__(self, url: str, sender: str, tls: ssl.SSLContext | None = None) -> None:
+        """tls: of tls.py; None: the public authorities alone. Raises InputInvalid for what is no SMTP address, or no
+        sender."""
         try:
             parts = urlsplit(url)
             port = parts.port
@@ -104,16 +117,17 @@ class Mail:
             raise InputInvalid("PIXELGATE_SMTP_URL must read smtps://user:password@host:465 or smtp://host:587")
         if not is_address(sender):
             raise InputInvalid("PIXELGATE_MAIL_FROM must be one e-mail address where PIXELGATE_SMTP_URL is set")
-        tls = parts.scheme == "smtps"
+        from_start = parts.scheme == "smtps"
         must_upgrade = parts.password is not None and parts.hostname not in LOOPBACK
         self._sender = sender
         self._how: dict[str, Any] = {
             "hostname": parts.hostname,
-            "port": port or (465 if tls else 587),
+            "port": port or (465 if from_start else 587),
             "username": unquote(parts.username) if parts.username else None,
             "password": unquote(parts.password) if parts.password else None,
-            "use_tls": tls,
-            "start_tls": False if tls else (True if must_upgrade else None),
+            "use_tls": from_start,
+            "tls_context": tls_context(None) if tls is None else tls,
+            "start_tls": False if from_start else (True if must_upgrade else None),
             "timeout": SEND_SECONDS,
         }
 

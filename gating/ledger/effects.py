@@ -5,16 +5,15 @@ none moves the ledger's version. An outbox row and its try go in one transaction
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 import orjson
-from sqlalchemy import Boolean, Connection, and_, delete, func, insert, literal_column, select, update
+from sqlalchemy import Connection, and_, case, delete, func, insert, select, update
 
 from gating.errors import NotFound
 from gating.ledger import tables
 from gating.ledger.retry import noted
-from gating.ledger.rows import CHANGE
 from gating.ledger.store import Store
 
 T = TypeVar("T")
@@ -23,10 +22,6 @@ PAGE_ROWS: Final = 1_000
 ERROR_CHARACTERS_MAX: Final = 300
 
 _owed, _tries, _dead, _tasks = tables.outbox.c, tables.effect_tries.c, tables.effect_dead.c, tables.effect_tasks.c
-
-_IS_EFFECT = literal_column(f"outbox.kind <> '{CHANGE}'", Boolean)
-"""As the index `ix_outbox_effects` has it, word for word: both engines use a partial index only where they can see that
-it holds all that is asked for, and a bound value they cannot see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +55,15 @@ class Cause:
     on_behalf: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Of one kind: how many are owed, since when the oldest one is due (None: none is owed), dead letters."""
+
+    owed: int
+    oldest_due_us: int | None
+    dead: int
+
+
 class EffectRows:
     """One ledger's effects. Any method may raise Unreachable."""
 
@@ -71,12 +75,12 @@ class EffectRows:
     def page(self, after: int, limit: int) -> list[Owed]:
         """What is owed beyond an id, oldest first, with how its tries went; at the most `limit`."""
         with self._store.reading() as connection:
-            return self._owed(connection, and_(_IS_EFFECT, _owed.id > after), limit)
+            return self._owed(connection, and_(tables.EFFECTS, _owed.id > after), limit)
 
     def owed(self, limit: int = PAGE_ROWS) -> list[Owed]:
         """Every effect that is owed, oldest first."""
         with self._store.reading() as connection:
-            return self._owed(connection, _IS_EFFECT, limit)
+            return self._owed(connection, tables.EFFECTS, limit)
 
     def dead(self, limit: int = PAGE_ROWS) -> list[Owed]:
         """Dead letters, oldest first."""
@@ -94,22 +98,21 @@ class EffectRows:
             rows = connection.execute(wanted.order_by(_tasks.due_at_us, _tasks.id).limit(limit)).all()
         return [{"id": r.id, "account": r.account, "kind": r.kind, "due_at_us": r.due_at_us} for r in rows]
 
-    def sums(self) -> dict[str, tuple[int, int | None, int, int]]:
-        """By kind: how many are owed, the oldest one's moment, failures of those, dead letters."""
+    def sums(self) -> dict[str, Sums]:
+        """By kind."""
         joined = tables.outbox.outerjoin(tables.effect_tries, _tries.id == _owed.id)
+        due_us = case(
+            (_tries.tries == 0, _tries.next_at_us), else_=_owed.at_us
+        )  # what waits for its moment is due then
         owed = (
-            select(_owed.kind, func.count().label("n"), func.min(_owed.at_us).label("oldest"),
-                   func.coalesce(func.sum(_tries.tries), 0).label("failures"))
-            .select_from(joined).where(_IS_EFFECT).group_by(_owed.kind)
+            select(_owed.kind, func.count().label("n"), func.min(due_us).label("oldest"))
+            .select_from(joined).where(tables.EFFECTS).group_by(_owed.kind)
         )  # fmt: skip
         dead = select(_dead.kind, func.count().label("n")).group_by(_dead.kind)
         with self._store.reading() as connection:
-            found: dict[str, tuple[int, int | None, int, int]] = {
-                r.kind: (int(r.n), int(r.oldest), int(r.failures), 0) for r in connection.execute(owed)
-            }
+            found = {r.kind: Sums(int(r.n), int(r.oldest), 0) for r in connection.execute(owed)}
             for row in connection.execute(dead):
-                n, oldest, failures, _ = found.get(row.kind, (0, None, 0, 0))
-                found[row.kind] = (n, oldest, failures, int(row.n))
+                found[row.kind] = replace(found.get(row.kind, Sums(0, None, 0)), dead=int(row.n))
         return found
 
     def cause(self, version: int) -> Cause:
@@ -127,7 +130,25 @@ class EffectRows:
         h = tables.history.c
         wanted = select(h.effects).where(h.account == account, h.version > version)
         with self._store.reading() as connection:
-            return {name for text in connection.execute(wanted).scalars() for name in orjson.loads(text)}
+            return {name for names in connection.execute(wanted).scalars() for name in orjson.loads(names)}
+
+    def rest_of_integrations_us(self, account: str, version: int) -> tuple[int | None, int]:
+        """The span that a resync owed by change `version` makes up: from the first `stop_integrations` since the resync
+        before it (None where nothing stopped them), to the change's own moment. Raises NotFound."""
+        h = tables.history.c
+        wanted = select(h.version, h.at_us, h.effects).where(h.account == account, h.version <= version)
+        with self._store.reading() as connection:
+            rows = connection.execute(wanted.order_by(h.version.desc()))
+            own = rows.fetchone()
+            if own is None or own.version != version:
+                raise NotFound(f"the history has no version {version}")
+            from_us: int | None = None
+            for row in rows:
+                names = orjson.loads(row.effects)
+                if "resync" in names:
+                    break
+                from_us = row.at_us if "stop_integrations" in names else from_us
+        return from_us, int(own.at_us)
 
     def sessions_ended_at_us(self, account: str) -> int | None:
         """Sessions that began before it count no longer; None where none were ended."""
@@ -154,8 +175,8 @@ class EffectRows:
     def failed(self, effect: Owed, now_us: int, next_at_us: int, error: str) -> None:
         """Note a try that failed. error: without secrets, cut to ERROR_CHARACTERS_MAX."""
         first_us = effect.first_at_us if effect.tries and effect.first_at_us is not None else now_us
-        text = error[:ERROR_CHARACTERS_MAX]
-        noted(self._store, lambda c: _set_try(c, effect.id, effect.tries + 1, first_us, next_at_us, text))
+        cut = error[:ERROR_CHARACTERS_MAX]
+        noted(self._store, lambda c: _set_try(c, effect.id, effect.tries + 1, first_us, next_at_us, cut))
 
     def bury(self, effect: Owed, now_us: int, error: str) -> None:
         """Move an effect to the dead letters after one more failed try."""

@@ -92,6 +92,20 @@ _SETTLE: Final = (
     )
 )  # fmt: skip
 
+# Made once: SQLAlchemy takes longer to build a statement than SQLite to run it, and these are of every event.
+_ACCOUNT_OF: Final = select(customers.c.account).where(
+    customers.c.provider == bindparam("b_provider"), customers.c.customer == bindparam("b_customer")
+)
+_KNOWN: Final = select(subscriptions).where(subscriptions.c.account == bindparam("b_account"))
+_KEEP_KNOWN: Final = (
+    update(subscriptions)
+    .where(
+        subscriptions.c.account == bindparam("b_account"), subscriptions.c.provider == bindparam("b_provider"),
+        subscriptions.c.subscription == bindparam("b_subscription"),
+    )
+    .values(known=bindparam("b_known"), moved_at_us=bindparam("b_moved_at_us"))
+)  # fmt: skip
+
 
 # ---- storing ---------------------------------------------------------------------------------------------------------
 
@@ -152,9 +166,7 @@ def settle(connection: Connection, sequence: int, outcome: Outcome) -> None:
 
 def account_of(connection: Connection, provider: str, customer: str) -> str | None:
     """The account a provider's customer belongs to."""
-    rows = customers.c
-    wanted = select(rows.account).where(rows.provider == provider, rows.customer == customer)
-    found: str | None = connection.execute(wanted).scalar()
+    found: str | None = connection.execute(_ACCOUNT_OF, {"b_provider": provider, "b_customer": customer}).scalar()
     return found
 
 
@@ -163,6 +175,11 @@ def customers_of(connection: Connection, provider: str, account: str) -> set[str
     rows = customers.c
     wanted = select(rows.customer).where(rows.account == account, rows.provider == provider)
     return set(connection.execute(wanted).scalars())
+
+
+def providers_of_customers(connection: Connection) -> set[str]:
+    """The providers that accounts pay by."""
+    return set(connection.execute(select(customers.c.provider).distinct()).scalars())
 
 
 def link(connection: Connection, provider: str, customer: str, account: str, at_us: int) -> int:
@@ -180,7 +197,7 @@ def link(connection: Connection, provider: str, customer: str, account: str, at_
 
 def known(connection: Connection, account: str) -> dict[tuple[str, str], tuple[str, int]]:
     """(provider, subscription) -> (what is known, when billing last moved the account by it)."""
-    found = connection.execute(select(subscriptions).where(subscriptions.c.account == account))
+    found = connection.execute(_KNOWN, {"b_account": account})
     return {(row.provider, row.subscription): (row.known, row.moved_at_us) for row in found}
 
 
@@ -188,12 +205,12 @@ def keep_known(
     connection: Connection, account: str, provider: str, subscription: str, text: str, moved_at_us: int
 ) -> None:
     """Note what is known of a subscription by now."""
-    row = subscriptions.c
-    here = (row.account == account) & (row.provider == provider) & (row.subscription == subscription)
-    values = {"known": text, "moved_at_us": moved_at_us}
-    if not connection.execute(update(subscriptions).where(here).values(values)).rowcount:
-        key = {"account": account, "provider": provider, "subscription": subscription}
-        connection.execute(insert(subscriptions).values({**key, **values}))
+    values = {
+        "account": account, "provider": provider, "subscription": subscription, "known": text,
+        "moved_at_us": moved_at_us,
+    }  # fmt: skip
+    if not connection.execute(_KEEP_KNOWN, {f"b_{name}": value for name, value in values.items()}).rowcount:
+        connection.execute(insert(subscriptions).values(values))
 
 
 # ---- looking ---------------------------------------------------------------------------------------------------------

@@ -161,7 +161,9 @@ gate = Table(
     Index(None, "account", unique=True),
 )
 
-# What a change owes to others: `kind` is "change" (for the relay) or an effect's name. Deleted once delivered.
+# What a change owes to others: `kind` is "change" (for the relay) or an effect's name. Deleted once delivered. The
+# index holds effects alone, so that a flip without one does not write to it; whoever uses it must ask for EFFECTS.
+EFFECTS: Final = text("outbox.kind <> 'change'")
 outbox = Table(
     "outbox",
     metadata,

@@ -307,8 +307,8 @@ class Transaction:
 
         amount: in the currency's smallest unit. Raises NotFound, InputInvalid.
         """
-        self._existing(account)
-        self.finish()
+        if self._existing(account).is_new:
+            self.finish()  # its row, which the payment names; else the batch's rows go together at the end
         return billing.record_payment(
             self._connection, account, at_us=at_us, amount=amount, currency=currency, email=email,
             transaction_id=transaction_id,

@@ -25,9 +25,12 @@ from gating.webhooks.carry import Refusal, apply
 from gating.webhooks.counts import Counts
 
 BATCH_EVENTS: Final = 50
-"""Applied in one transaction, which holds every flip up meanwhile. Chosen, not measured."""
-PAUSE_SECONDS: Final = 0.02
-"""Between two batches: flips that wait go first."""
+"""Read at a time, and applied in one transaction as far as HOLD_SECONDS go."""
+HOLD_SECONDS: Final = 0.01
+"""After so long a transaction takes no further event: it holds every flip up. Time, not a number: an event that changes
+its account took 2.1 ms in a SQLite file and 5.7 in PostgreSQL (50 of them 105 and 283), one that does not a tenth."""
+PAUSE_SECONDS: Final = 0.01
+"""Between two batches: flips that wait go first, and half of the time is theirs."""
 LOOK_SECONDS: Final = 0.5
 """How soon what another service stored is seen; one's own at once."""
 ERASE_SECONDS: Final = 60.0
@@ -89,6 +92,7 @@ class Applier:
 
     async def _apply(self, rows: Sequence[EventRow]) -> None:
         def change(transaction: Transaction) -> tuple[Document, list[StatusChange]]:
+            until = time.monotonic() + HOLD_SECONDS
             waiting = events.still_pending(transaction.connection, [row.sequence for row in rows])
             states: list[tuple[str, State]] = []
             changes: list[StatusChange] = []
@@ -99,6 +103,8 @@ class Applier:
                     states.append((row.provider, state))
                     changes += made
                     refused += [] if refusal is None else [refusal]
+                    if time.monotonic() > until:
+                        break  # the others wait on, for the next batch
             return {"states": states, "refused": refused}, changes
 
         try:

@@ -5,6 +5,7 @@ an envelope that does not read is an error, since it could not even be stored un
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ import orjson
 
 from gating.errors import InputInvalid
 from gating.webhooks import paths
-from gating.webhooks.mapping import Provider, Rule
+from gating.webhooks.mapping import Paths, Provider, Rule
 from gating.webhooks.order import Fact
 
 _ACCOUNT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -80,7 +81,8 @@ def read(provider: Provider, body: bytes) -> Event:
     if type_ is None or created_us is None:
         raise InputInvalid(f"{provider.type if type_ is None else provider.created!r} is missing or does not read")
     document = next(paths.found(envelope, provider.object), None)
-    rule = _rule(provider, type_, document)
+    before = None if provider.before is None else next(paths.found(envelope, provider.before), None)
+    rule = _rule(provider, type_, document, before)
     where = tuple(provider.objects.values()) if rule is None else (provider.objects[rule.object],)
     account = next((word for one in where if (word := paths.text(document, one.account))), None)
     customer = next((word for one in where if (word := paths.text(document, one.customer))), None)
@@ -106,8 +108,13 @@ def payment_of(event: Event) -> Payment | None:
     return Payment(event.provider.name, transaction, int(amount), currency.upper(), at_us, email)
 
 
-def _rule(provider: Provider, type_: str, document: Any) -> Rule | None:
+def _rule(provider: Provider, type_: str, document: Any, before: Any) -> Rule | None:
+    """The first rule of the type that all of its conditions hold for."""
     for rule in provider.rules.get(type_, ()):
-        if all(paths.text(document, [path]) in texts for path, texts in rule.when.items()):
+        if _holds(rule.when, document) and _holds(rule.before, before):
             return rule
     return None
+
+
+def _holds(conditions: Mapping[str, Paths], document: Any) -> bool:
+    return all(paths.text(document, [path]) in texts for path, texts in conditions.items())

@@ -15,12 +15,20 @@ from gating.errors import GatingError, Unreachable
 from gating.ledger import Ledger, events
 from gating.ledger.events import Received
 
-BATCH_EVENTS_MAX: Final = 250
-"""In one commit: a bound on how long a flip may wait for the file's lock. Chosen, not measured."""
+BATCH_EVENTS_MAX: Final = 128
+"""In one commit, for which a flip may wait where the ledger is a file: 6.8 ms for 128 events of 6 KiB, 11 for 250, 3.5
+for 50 (2 virtual cores, ext4); an event costs 53, 44 and 70 us. PostgreSQL takes 16, 35 and 8 ms, and no flip waits."""
 WAITING_EVENTS_MAX: Final = 4_000
 WAITING_BYTES_MAX: Final = 32 * 1024**2
-PAUSE_SECONDS: Final = 0.02
-"""Between two commits. Events gather meanwhile, and whoever waits for the file's lock gets it."""
+PAUSE_SECONDS: Final = 0.005
+"""Between two commits. Events gather meanwhile, and whoever waits for the file's lock gets it. With 20 ms, 128
+connections were answered 948 times a second in place of 1,100."""
+ANSWERS_AT_A_TIME: Final = 8
+"""In one turn of the loop: answered all at once, a commit's events and what their connections send next would keep the
+loop, and with it the workers' reports that flips wait for, for tens of milliseconds: p99 of a flip's way to the workers
+at 1,000 events/s was 9.2 ms so, and is 5.8."""
+
+Waiting = tuple[Received, asyncio.Future[None]]
 
 
 class InboxFull(GatingError):
@@ -37,7 +45,7 @@ class Inbox:
         """stored: called after each commit."""
         self._ledger = ledger
         self._stored = stored
-        self._waiting: deque[tuple[Received, asyncio.Future[None]]] = deque()
+        self._waiting: deque[Waiting] = deque()
         self._bytes = 0
         self._came = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger-events")
@@ -66,14 +74,14 @@ class Inbox:
                 if not done.done():
                     done.set_exception(Unreachable("the gating service is stopping: try again"))
 
-    def _batch(self) -> list[tuple[Received, "asyncio.Future[None]"]]:
+    def _batch(self) -> list[Waiting]:
         batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), BATCH_EVENTS_MAX))]
         self._bytes -= sum(len(received.body) for received, _ in batch)
         if not self._waiting:
             self._came.clear()
         return batch
 
-    async def _store(self, batch: list[tuple[Received, "asyncio.Future[None]"]]) -> None:
+    async def _store(self, batch: list[Waiting]) -> None:
         rows = [received for received, _ in batch]
         storing = asyncio.get_running_loop().run_in_executor(
             self._thread, self._ledger.note, lambda connection: events.store(connection, rows)
@@ -82,16 +90,25 @@ class Inbox:
         try:
             await storing
         except asyncio.CancelledError:
-            failed = Unreachable("the gating service is stopping: try again")
+            _answer(batch, Unreachable("the gating service is stopping: try again"))
             raise
         except Exception as error:  # each of them is told; the loop goes on
             failed = error
-        finally:
-            for _, done in batch:
-                if done.done():  # whoever asked has gone
-                    continue
-                if failed is None:
-                    done.set_result(None)
-                else:
-                    done.set_exception(failed)
         self._stored()
+        try:
+            for at in range(0, len(batch), ANSWERS_AT_A_TIME):
+                _answer(batch[at : at + ANSWERS_AT_A_TIME], failed)
+                await asyncio.sleep(0)
+        finally:
+            _answer(batch, failed)
+
+
+def _answer(batch: list[Waiting], failed: Exception | None) -> None:
+    """Have each be answered that is not yet, and whose caller has not gone."""
+    for _, done in batch:
+        if done.done():
+            continue
+        if failed is None:
+            done.set_result(None)
+        else:
+            done.set_exception(failed)

@@ -52,7 +52,8 @@ class PaymentPaths:
 class Rule:
     """What events of one type mean. command: the rulebook's word; None where it only tells a period or owes a notice.
 
-    when: path = the texts of which one must stand there. values: what the command may be given, and where that stands.
+    when: path = the texts of which one must stand there; before: the same of what the event says it was before.
+    values: what the command may be given, and where that stands.
     """
 
     type: str
@@ -62,6 +63,7 @@ class Rule:
     notice: str | None
     reason: str | None
     when: Mapping[str, Paths]
+    before: Mapping[str, Paths]
     values: Mapping[str, Paths]
 
 
@@ -76,6 +78,7 @@ class Provider:
     type: str
     created: str
     object: str
+    before: str | None
     objects: Mapping[str, ObjectPaths]
     payment: PaymentPaths
     rules: Mapping[str, tuple[Rule, ...]]
@@ -113,9 +116,13 @@ def parse(name: str, text: str) -> Provider:
     if scheme not in SCHEMES:
         raise reader.fault(f"signature {scheme!r} is none of {', '.join(SCHEMES)}")
     words = {key: reader.take(envelope, key, str) for key in ("id", "type", "created", "object")}
+    before = reader.take(envelope, "before", str) if "before" in envelope else None
+    if before is None and any(rule.before for several in rules.values() for rule in several):
+        raise reader.fault("an event has `before`, and [envelope] does not say where that stands")
     found = Provider(
-        name, reader.take(tables, "title", str), SCHEMES[scheme], **words, objects=objects, payment=payment, rules=rules
-    )
+        name, reader.take(tables, "title", str), SCHEMES[scheme], **words, before=before, objects=objects,
+        payment=payment, rules=rules,
+    )  # fmt: skip
     reader.nothing_left(envelope, "envelope")
     reader.nothing_left(tables, "the top")
     return found
@@ -166,11 +173,13 @@ class _Reader:
                 path: self.paths(value, f"event {type_!r}: {key}.{path}")
                 for path, value in self.take({key: table.pop(key, {})}, key, dict).items()
             }
-            for key in ("when", "values")
+            for key in ("when", "before", "values")
         }
         self.nothing_left(table, f"event {type_!r}")
         if (texts["command"] is None) == (means not in (Means.PERIOD, Means.NOTICE)):
             raise self.fault(f"event {type_!r}: a command belongs to every event but a period's or notice's")
         if (texts["notice"] is None) == (means == Means.NOTICE):
             raise self.fault(f"event {type_!r}: a notice belongs to what means notice, and to nothing else")
-        return Rule(type_, object_, Means(means), **texts, when=listed["when"], values=listed["values"])
+        return Rule(
+            type_, object_, Means(means), **texts, when=listed["when"], before=listed["before"], values=listed["values"]
+        )

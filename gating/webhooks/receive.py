@@ -1,4 +1,4 @@
-"""Receiving: `POST /webhooks/{provider}`, mounted on the admin port.
+"""Receiving: `POST /webhooks/{provider}`, in front of the admin port's application.
 
 A list of refusals, cheapest first: provider, content type, size, signature, envelope; then the event is stored, and
 only then answered with 200. What it means is not asked here: a provider counts any other answer as a failed delivery
@@ -11,11 +11,9 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gating.errors import InputInvalid, PixelgateError
 from gating.ledger.events import Received, State
@@ -32,7 +30,9 @@ BODY_SECONDS_MAX: Final = 10.0
 READING_MAX: Final = 256
 """Bodies being read at a time: 64 MiB at the most."""
 RETRY_AFTER_SECONDS: Final = 5
+PREFIX: Final = "/webhooks/"
 PROBLEM: Final = "application/problem+json"
+RECEIVED: Final = JSONResponse({"received": True})
 
 _log = logging.getLogger("pixelgate.webhooks")
 
@@ -41,43 +41,54 @@ Secrets = Mapping[str, tuple[str, ...]]
 
 
 class Receiver:
-    """The application's one route. secrets: only providers that have one are there."""
+    """An ASGI application that takes what is posted to PREFIX itself and leaves the rest to another one.
 
-    def __init__(self, secrets: Secrets, inbox: Inbox, counts: Counts) -> None:
+    Plain ASGI: routing and middlewares of a framework cost more than all that is done here. secrets: only providers
+    that have one are there.
+    """
+
+    def __init__(self, secrets: Secrets, inbox: Inbox, counts: Counts, beside: ASGIApp) -> None:
         self._secrets = secrets
         self._inbox = inbox
         self._counts = counts
+        self._beside = beside
         self._reading = 0
-        self.app = Starlette(
-            routes=[Route("/{provider}", self.receive, methods=["POST"])],
-            exception_handlers={HTTPException: _problem_of},
-        )
 
-    async def receive(self, request: Request) -> Response:
-        """One webhook."""
-        name = str(request.path_params["provider"])
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
+            await self._beside(scope, receive, send)
+            return
+        await (await self._answer(scope, receive))(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Response:
+        name = scope["path"].removeprefix(PREFIX)
         secrets = self._secrets.get(name)
         if not secrets:
             return _problem(404, "NotFound", "no such provider takes webhooks here: is its secret set?")
+        if scope["method"] != "POST":
+            return _problem(405, "NotAllowed", f"POST {PREFIX}{{provider}}", {"Allow": "POST"})
+        headers = Headers(raw=scope["headers"])
         try:
             if self._reading >= READING_MAX:
                 raise _Refused(503, Outcome.OVERFLOW, "too many webhooks at a time")
             self._reading += 1
             try:
-                body = await _body(request)
+                body = await _body(headers, receive)
             finally:
                 self._reading -= 1
-            await self._store(provider(name), secrets, request, body)
+            of = provider(name)
+            await self._store(of, secrets, headers.get(of.scheme.header), body)
         except _Refused as refused:
             self._counts.requests[name, refused.outcome] += 1
             return _problem(refused.status, refused.outcome, str(refused))
         self._counts.requests[name, Outcome.RECEIVED] += 1
-        return JSONResponse({"received": True})
+        return RECEIVED
 
-    async def _store(self, of: Provider, secrets: tuple[str, ...], request: Request, body: bytes) -> None:
+    async def _store(self, of: Provider, secrets: tuple[str, ...], signature: str | None, body: bytes) -> None:
         now = time.time()  # the provider's clock is the world's; gating's own does not follow a host's that was set
         try:
-            verify(of.scheme, request.headers.get(of.scheme.header), body, secrets, now)
+            verify(of.scheme, signature, body, secrets, now)
         except SignatureRefused as error:
             raise _Refused(401, Outcome.BAD_SIGNATURE, str(error)) from error
         try:
@@ -106,38 +117,39 @@ class _Refused(Exception):
         self.status, self.outcome = status, outcome
 
 
-async def _body(request: Request) -> bytes:
+async def _body(headers: Headers, receive: Receive) -> bytes:
     """The body, read no further than it may be long. Raises _Refused."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise _Refused(415, Outcome.MALFORMED, "a webhook's content type is application/json")
-    told = request.headers.get("content-length", "0")
+    told = headers.get("content-length", "0")
     if not told.isdecimal() or int(told) > BODY_BYTES_MAX:
         raise _too_large()
-    chunks: list[bytes] = []
-    size = 0
     try:
         async with asyncio.timeout(BODY_SECONDS_MAX):
-            async for chunk in request.stream():
-                size += len(chunk)
-                if size > BODY_BYTES_MAX:
-                    raise _too_large()
-                chunks.append(chunk)
+            return await _read(receive)
     except TimeoutError as error:
         raise _Refused(408, Outcome.TOO_SLOW, f"the body took longer than {BODY_SECONDS_MAX:g} s") from error
-    except ClientDisconnect as error:
-        raise _Refused(400, Outcome.MALFORMED, "the body ended early") from error
-    return b"".join(chunks)
+
+
+async def _read(receive: Receive) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _Refused(400, Outcome.MALFORMED, "the body ended early")
+        chunk: bytes = message.get("body", b"")
+        size += len(chunk)
+        if size > BODY_BYTES_MAX:
+            raise _too_large()
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return b"".join(chunks)
 
 
 def _too_large() -> _Refused:
     return _Refused(413, Outcome.TOO_LARGE, f"a webhook's body has at most {BODY_BYTES_MAX} bytes")
-
-
-async def _problem_of(_: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 500
-    headers = error.headers if isinstance(error, HTTPException) else None
-    return _problem(status, "NotFound" if status == 404 else "NotAllowed", "POST /webhooks/{provider}", headers)
 
 
 def _problem(status: int, title: str, detail: str, headers: Mapping[str, str] | None = None) -> Response:

@@ -16,7 +16,7 @@ from gating.webhooks.receive import Receiver, Secrets
 
 
 class Webhooks:
-    """`app` is mounted at /webhooks; `works` go on beside serving. leads: whether this service applies events now."""
+    """`before` takes webhooks in; `works` go on beside serving. leads: whether this service applies events now."""
 
     def __init__(
         self, settings: GatingSettings, ledger: Ledger, service: Service, *, leads: Callable[[], bool]
@@ -24,7 +24,11 @@ class Webhooks:
         self.counts = Counts()
         self._applier = Applier(ledger, service, self.counts, leads=leads, keep_days=settings.webhook_keep_days)
         self._inbox = Inbox(ledger, self._applier.wake)
-        self.app: ASGIApp = Receiver(secrets_of(settings), self._inbox, self.counts).app
+        self._secrets = secrets_of(settings)
+
+    def before(self, app: ASGIApp) -> ASGIApp:
+        """The application that takes webhooks and leaves all else to `app`."""
+        return Receiver(self._secrets, self._inbox, self.counts, app)
 
     def works(self) -> list[Coroutine[Any, Any, None]]:
         """Storing, and applying."""

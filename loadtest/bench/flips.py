@@ -48,7 +48,9 @@ class FlipPlan:
 
 
 @dataclass(slots=True)
-class _Timed:
+class Timed:
+    """What flips took so far, as `result.Flips` has it."""
+
     enforced_ms: list[float] = field(default_factory=list)
     waited_ms: list[float] = field(default_factory=list)
     seen_ms: list[float] = field(default_factory=list)
@@ -117,7 +119,9 @@ def _under_load(plan: FlipPlan, folder: Path, data: Path, running: Running) -> F
     wrk = load.start(running.port, file)
     try:
         time.sleep(STARTUP_SECONDS)  # the load's own start, not a synchronisation
-        timed = _flip(plan, data)
+        timed = Timed()
+        with LocalHttp(data / "gating.sock") as http:
+            flip(plan, http, timed)
         outlived = wrk.poll() is None
     finally:
         seen = load.cut_short(wrk)
@@ -128,20 +132,19 @@ def _under_load(plan: FlipPlan, folder: Path, data: Path, running: Running) -> F
     return Flips(plan.workers, rate, timed.enforced_ms, timed.waited_ms, timed.seen_ms, faults)
 
 
-def _flip(plan: FlipPlan, data: Path) -> _Timed:
-    random, timed = Random(plan.seed), _Timed()
-    with LocalHttp(data / "gating.sock") as http:
-        for at in range(plan.flips):
-            command = COMMANDS[at % len(COMMANDS)]
-            began = time.perf_counter()
-            answer = http.post(f"/api/v1/accounts/{ACCOUNT}/commands/{command}", {"role": "operator", "wait": True})
-            timed.seen_ms.append((time.perf_counter() - began) * 1e3)
-            _note(timed, answer, plan.workers, command)
-            time.sleep(random.uniform(0, PAUSE_SECONDS_MAX))
-    return timed
+def flip(plan: FlipPlan, http: LocalHttp, timed: Timed) -> None:
+    """Flip the account as often as planned, on from what was timed already; raises what the connection raises."""
+    random = Random(f"{plan.seed} {len(timed.seen_ms)}")
+    for _ in range(plan.flips):
+        command = COMMANDS[len(timed.seen_ms) % len(COMMANDS)]
+        began = time.perf_counter()
+        answer = http.post(f"/api/v1/accounts/{ACCOUNT}/commands/{command}", {"role": "operator", "wait": True})
+        timed.seen_ms.append((time.perf_counter() - began) * 1e3)
+        _note(timed, answer, plan.workers, command)
+        time.sleep(random.uniform(0, PAUSE_SECONDS_MAX))
 
 
-def _note(timed: _Timed, answer: dict[str, Any], workers: int, command: str) -> None:
+def _note(timed: Timed, answer: dict[str, Any], workers: int, command: str) -> None:
     """Keep what the service told; a flip that is not enforced by all workers is a fault, not a fast one."""
     if answer.get("enforced") is not True or answer.get("workers") != workers:
         timed.faults.append(

@@ -9,6 +9,8 @@ from tests.gating.life import Life
 
 DEFAULT = load_rulebook("default")
 PEOPLE = (Role.OWNER, Role.SUPPORT, Role.OPERATOR)
+BILLED = (*PEOPLE, Role.SYSTEM)
+"""A payment provider may tell it too."""
 WAYS = {  # how a new account comes into each status
     Status.ACTIVE: [],
     Status.PAUSED: ["pause"],
@@ -24,14 +26,15 @@ MEANINGS = [
     (Status.DELETION_SCHEDULED, Verdict.DROP, Access.NONE, 7),
 ]
 MOVES = [
-    ("pause", Status.ACTIVE, Status.PAUSED, PEOPLE),
-    ("resume", Status.PAUSED, Status.ACTIVE, PEOPLE),
+    ("pause", Status.ACTIVE, Status.PAUSED, BILLED),
+    ("resume", Status.PAUSED, Status.ACTIVE, BILLED),
     ("suspend", Status.ACTIVE, Status.SUSPENDED, (Role.OPERATOR,)),
     ("suspend", Status.PAUSED, Status.SUSPENDED, (Role.OPERATOR,)),
     ("unsuspend", Status.SUSPENDED, Status.ACTIVE, (Role.OPERATOR,)),
-    ("cancel", Status.ACTIVE, Status.CANCELED, PEOPLE),
-    ("cancel", Status.PAUSED, Status.CANCELED, PEOPLE),
+    ("cancel", Status.ACTIVE, Status.CANCELED, BILLED),
+    ("cancel", Status.PAUSED, Status.CANCELED, BILLED),
     ("reactivate", Status.CANCELED, Status.ACTIVE, PEOPLE),
+    ("subscribe", Status.CANCELED, Status.ACTIVE, BILLED),
     ("delete", Status.ACTIVE, Status.DELETION_SCHEDULED, PEOPLE),
     ("delete", Status.PAUSED, Status.DELETION_SCHEDULED, PEOPLE),
     ("delete", Status.CANCELED, Status.DELETION_SCHEDULED, PEOPLE),
@@ -92,6 +95,16 @@ def test_every_other_command_is_refused_or_a_repetition(command: str, source: St
         with pytest.raises(Refused, match=f"not possible in {source}"):
             life.do(command, Role.OPERATOR, confirm=True)
     assert life.status is source
+
+
+def test_what_a_payment_provider_tells_acts_beneath_a_suspension_and_what_people_want_waits() -> None:
+    life = in_status(Status.SUSPENDED)
+    with pytest.raises(Refused, match="not possible in SUSPENDED"):
+        life.do("cancel", Role.OWNER)
+    life.do("cancel", Role.SYSTEM)
+    assert life.status is Status.SUSPENDED
+    life.do("unsuspend", Role.OPERATOR)
+    assert life.status is Status.CANCELED
 
 
 @pytest.mark.parametrize(("status", "days"), [(Status.CANCELED, 30), (Status.DELETION_SCHEDULED, 7)])

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.bench import keys
+from loadtest.bench import keys, webhooks
 from loadtest.bench.__main__ import main
 from loadtest.bench.cpu import Cores
 from loadtest.bench.rounds import Plan, play
@@ -129,3 +129,13 @@ def test_asking_reads_the_whole_answer_and_tells_its_size(tmp_path):
         assert ask(running.port, b"GET / HTTP/1.1\r\n\r\n") == len(answer)
     finally:
         running.stop()
+
+
+def test_webhooks_are_stored_and_flips_timed_beside_them():
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        brief = ("--seconds", "1", "--connections", "8", "--engines", "sqlite", "--paces", "50", "--accounts", "3")
+        assert webhooks.main([*brief, "--to", str(Path(name) / "out")]) == 0
+        (leg,) = json.loads((Path(name) / "out" / "webhooks.json").read_text())["legs"]
+    assert leg["faults"] == []
+    assert leg["stored"] == leg["answered"] > 0
+    assert leg["flips"] > 0

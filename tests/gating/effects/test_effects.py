@@ -10,15 +10,17 @@ import pytest
 from aiosmtpd.controller import Controller
 
 from gating.clock import Clock
-from gating.effects.notices import addresses, filled
+from gating.effects.notices import addresses, filled, words_of
 from gating.effects.protocol import NotSent, idempotency_key
 from gating.effects.runner import Runner
 from gating.effects.senders import File, Mail, Webhook, is_address, signature
 from gating.errors import InputInvalid, NotFound
 from gating.ledger import Ledger, PersonRow
 from gating.ledger.effects import Cause
+from gating.policy import load_rulebook, rulebooks
 from gating.status import DAY_US, Role
 from gating.tasks import Tasks
+from gating.webhooks.mapping import provider, providers
 from tests.eventually import aeventually
 from tests.gating.ledger.desk import Desk
 from tests.gating.ledger.places import url  # noqa: F401  a fixture is found by its name
@@ -90,7 +92,7 @@ async def test_what_fails_too_often_is_a_dead_letter_until_an_operator_sends_it_
     await until(runner(ledger, seen, ("stop_billing",), tries_max=3), ledger.effects.dead)
     (dead,) = ledger.effects.dead()
     assert (dead.kind, dead.tries, dead.last_error) == ("stop_billing", 3, "not now")
-    assert ledger.effects.sums()["stop_billing"][3] == 1
+    assert ledger.effects.sums()["stop_billing"].dead == 1
     ledger.effects.revive(dead.id)
     await until(runner(ledger, seen, ("stop_billing",)), lambda: len(seen.keys) == 4)
     assert len(set(seen.keys)) == 1
@@ -258,6 +260,34 @@ def test_a_notice_goes_to_the_people_of_the_role_it_is_for_and_an_asker_is_whoev
     by_support = Cause("cancel", "ACTIVE", "CANCELED", "support", "admin")
     assert addresses(people, "asker", by_support, "") == ["cy@example.org"]
     assert addresses(people, "asker", by_support, "dee@example.org") == ["dee@example.org"]
+
+
+NOTICES = sorted({
+    (str(row.command), str(rule.arguments["whom"]))
+    for name in rulebooks()
+    for rows in load_rulebook(name).commands.values()
+    for row in rows
+    for rule in row.effects
+    if rule.name == "notify"
+} | {
+    (rule.notice, "owners")
+    for name in providers()
+    for rules in provider(name).rules.values()
+    for rule in rules
+    if rule.notice is not None
+})  # fmt: skip
+
+
+@pytest.mark.parametrize(("command", "whom"), NOTICES)
+def test_every_notice_that_is_sent_has_words_of_its_own_without_a_gap(command, whom):
+    subject, body = words_of(command, whom)
+    assert subject not in (words_of("unknown", "owners")[0], words_of("unknown", "operators")[0])
+    cause = Cause(command, "ACTIVE", "CANCELED", "owner", None)
+    told = filled(subject, "shop", cause, "thank you"), filled(body, "shop", cause, "thank you")
+    assert not any(set("{}") & set(text) for text in told)
+    assert "shop" in told[0]
+    assert "shop" in told[1]
+    assert ("thank you" in told[1]) is (whom == "operators")  # a note is for those who work on it
 
 
 def test_what_people_wrote_fills_no_further_place():
