@@ -28,7 +28,7 @@ BATCH_EVENTS: Final = 50
 """Read at a time, and applied in one transaction as far as HOLD_SECONDS go."""
 HOLD_SECONDS: Final = 0.01
 """After so long a transaction takes no further event: it holds every flip up. Time, not a number: an event that changes
-its account took 2.1 ms in a SQLite file and 5.7 in PostgreSQL (50 of them 105 and 283), one that does not a tenth."""
+its account took 2.1 ms in a SQLite file and 5.7 in PostgreSQL (50 of them 105 and 283)."""
 PAUSE_SECONDS: Final = 0.01
 """Between two batches: flips that wait go first, and half of the time is theirs."""
 LOOK_SECONDS: Final = 0.5
