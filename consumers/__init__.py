@@ -12,6 +12,7 @@ announcer                what settled as accepted, written to pixel.events
 loop                     read a batch, handle it, commit; the only loop
 materialise, settle      a batch into the warehouse once; unverified events by the ledger's history
 warehouse/               the protocol, DuckDB and ClickHouse, their named queries
+activity                 when accounts were last active, told to the ledger
 accounts, moments        what a reader may see now; periods
 reports, export          what is shown (I11)
 tail, kafka_tail         live events, out of the journals or out of Kafka; tailing says which

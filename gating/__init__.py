@@ -14,6 +14,10 @@ rulebook_ways, rulebook_layout, rulebook_svg
 policy, shelf           rulebooks by name; the version an account lives under
 ledger/                 the truth about accounts: history, keys, deadlines, outbox
 clock, times            the service's clock; times as people write them
+heartbeat               is the clock believed, and what waits while it is not (pure)
+clock_desk, clock_api, clock_metrics
+                        what an operator asks of it and says; that over HTTP; for Prometheus
+deadlines, sweeper      deadlines that have come, recorded before a command, and swept
 fence, lead             which workers may still enforce what; granting their leases, and what a service asks of a leader
 local_lead              the leader of one host's workers, by datagrams
 election, shared_lead, redis_channel
@@ -27,6 +31,7 @@ relay, relay_script, rebuild, accounts_topic
                         outbox -> Redis and Kafka; Redis written anew
 saved_map, map_file     a worker's map on its disk, for a start without the feed; its layout
 service, views          a command from end to end; the documents it answers with
+commits                 changes in transactions, many in one, each by itself
 receipts                what was purged of a deleted account, or what that still waits for
 refusals, tally         what was refused is written down: every one, or how many of a flood
 keys, keys_api          whose a key found in the wild is; that, names and refusals over HTTP

@@ -1,6 +1,6 @@
 """The account ledger: who stands where, since when, by whose hand; the one truth that all else can be rebuilt from.
 
-ledger, transaction   the way in: reads, and changes
+ledger, transaction   the way in: reads, and changes (opened: what a transaction holds and reads)
 entry                 one change on its way in
 book                  what a transaction has loaded and will write
 timeline              what held for a key at an instant (pure): settlement's judge
@@ -11,12 +11,13 @@ chain                 rows that hold the digest of the one before
 history, projections  whether everything is still as it was recorded
 refusals              what was refused, chained as the history is
 people, tokens        who belongs to an account; what people and programs sign in with
-lead                  who may grant leases
+lead, lead_rows       who may grant leases
 beat, activity        the leader's heartbeat; when accounts were last active, as the consumers report it
 relayed               how far changes were carried to places that keep no count
 events                what payment providers told: stored, waiting, settled, erased
 effects               what decisions owe: tries, dead letters, tasks for people
-rows, tables, schema  the values handed out, the tables, and how a database gets them (`migrations/`)
+rows, schema          the values handed out; how a database gets the tables (`migrations/`)
+tables, tables_owed   the tables (columns: what they are made with)
 place, retry, wake    which ledger a data directory has; a conflict met by trying again; what others committed
 store                 what is asked of an engine
 engines               which one a URL asks for: sqlite (a file), or postgres (a server; conninfo, postgres_errors)

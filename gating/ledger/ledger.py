@@ -10,11 +10,9 @@ from typing import Any, Final, Self, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, select, tuple_
 
-from gating.clock import Reading
 from gating.errors import NotFound, Unreachable
 from gating.feed import StatusChange
-from gating.ledger import beat, schema, tables
-from gating.ledger import lead as lead_row
+from gating.ledger import schema, tables
 from gating.ledger.activity import ActivityRows
 from gating.ledger.beat import BeatRow
 from gating.ledger.chain import Progress
@@ -22,7 +20,7 @@ from gating.ledger.effects import EffectRows
 from gating.ledger.engines import file_is_missing, open_store
 from gating.ledger.history import HISTORY
 from gating.ledger.key_rows import KeyRows
-from gating.ledger.lead import LeadRow, Term
+from gating.ledger.lead_rows import LeadRows
 from gating.ledger.people import PersonRow, remove_person
 from gating.ledger.projections import verify_projections
 from gating.ledger.purges import Purges
@@ -42,11 +40,11 @@ PAGE_ROWS: Final = 1_000
 """Rows in one read where the caller names no number: 5 to 10 ms that a commit waits at the most."""
 
 
-class Ledger:
+class Ledger(LeadRows):
     """One open ledger. Threads may share it; a transaction keeps to one thread. Any method may raise Unreachable."""
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        super().__init__(store)
         self.purges = Purges(store)
         self.effects = EffectRows(store)
         self.tokens = TokenRows(store)
@@ -299,52 +297,6 @@ class Ledger:
         rows = tables.outbox.c
         going = delete(tables.outbox).where(rows.kind == kind, rows.id <= up_to)
         return noted(self._store, lambda connection: int(connection.execute(going).rowcount))
-
-    # ---- the lead -------------------------------------------------------------------------------------------------
-
-    def lead(self) -> LeadRow:
-        """Who leads, and up to which version all workers enforce."""
-        with self._store.reading() as connection:
-            return lead_row.read_lead(connection)
-
-    def take_term(self, holder: str, now_boot_ns: int, length_ns: int, boot_id: str) -> Term | None:
-        """Begin a new term, or None while another holder's runs. Times are CLOCK_BOOTTIME's, of boot `boot_id`."""
-        return noted(
-            self._store, lambda connection: lead_row.take_term(connection, holder, now_boot_ns, length_ns, boot_id)
-        )
-
-    def succeed(self, seen: LeadRow, holder: str) -> int | None:
-        """Begin the term after the one that was `seen`; its number, or None where that one has moved since."""
-        return noted(self._store, lambda connection: lead_row.succeed(connection, seen, holder))
-
-    def renew_term(self, term: int, until_boot_ns: int, reading: Reading | None = None) -> bool:
-        """Move the term's end, never back; False where a newer term has begun: stop granting.
-
-        reading: the leader's clocks, which become the heartbeat in the same transaction: no flip waits for one more.
-        """
-
-        def renew(connection: Connection) -> bool:
-            renewed = lead_row.renew_term(connection, term, until_boot_ns)
-            if renewed and reading is not None:
-                beat.store(connection, reading)
-            return renewed
-
-        return noted(self._store, renew)
-
-    def release_term(self, term: int) -> bool:
-        """End the term now; False where a newer one has begun."""
-        return noted(self._store, lambda connection: lead_row.release_term(connection, term))
-
-    def record_enforced(self, term: int, version: int, workers: int = 0) -> bool:
-        """Note that all `workers` enforce `version`; False, and nothing noted, where a newer term has begun."""
-
-        def record(connection: Connection) -> bool:
-            recorded = lead_row.record_enforced(connection, term, version, workers)
-            if recorded:
-                self._store.tell(connection, Channel.ENFORCED, str(version))
-            return recorded
-
-        return noted(self._store, record)
 
     # ---- other tables -----------------------------------------------------------------------------------------------
 

@@ -8,39 +8,71 @@ to be told or done. Portable SQL alone: PostgreSQL takes the same tables. Times 
 from typing import Final
 
 from sqlalchemy import (
-    BigInteger,
     CheckConstraint,
     Column,
     ForeignKey,
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     Table,
     Text,
     text,
 )
 
+from gating.ledger.columns import BIG, NAME, metadata
+from gating.ledger.tables_owed import (
+    billing_records,
+    effect_dead,
+    effect_tasks,
+    effect_tries,
+    purge_places,
+    purges,
+    receipts,
+    sessions_ended,
+    webhook_customers,
+    webhook_events,
+    webhook_subscriptions,
+)
+
 REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
 """Every migration, oldest first; this release reads and writes the last one's schema."""
 
-BIG: Final = BigInteger().with_variant(Integer, "sqlite")
-"""64 bits on either engine. SQLite's INTEGER holds them too, and as a primary key is the row's own place: pages by
-version are then read in the order they lie on disk."""
-
-NAME: Final = Text().with_variant(Text(collation="C"), "postgresql")
-"""An id or key: ordered by its bytes on either engine."""
-
-# Names for every constraint, so that a later migration can name what it drops on either engine.
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
+__all__ = [
+    "BIG",
+    "EFFECTS",
+    "NAME",
+    "OWED_MAX",
+    "REVISIONS",
+    "accounts",
+    "activity",
+    "activity_reporters",
+    "billing_records",
+    "details",
+    "effect_dead",
+    "effect_tasks",
+    "effect_tries",
+    "gate",
+    "heartbeat",
+    "history",
+    "keys",
+    "lead",
+    "meta",
+    "metadata",
+    "outbox",
+    "people",
+    "purge_places",
+    "purges",
+    "receipts",
+    "refusals",
+    "refusals_head",
+    "relayed",
+    "rulebooks",
+    "sessions_ended",
+    "tokens",
+    "webhook_customers",
+    "webhook_events",
+    "webhook_subscriptions",
+]
 
 # One row. `head` is the counter of versions, locked by every write transaction; `chain` the last row's digest.
 meta = Table(
@@ -210,93 +242,6 @@ relayed = Table(
     Column("version", BIG, nullable=False),
 )
 
-# What payment providers told us, as they signed it (`events.py`). A row goes once its term is over, or with its
-# account: bodies hold personal data. `account` has no foreign key: a provider may name one that is not there.
-webhook_events = Table(
-    "webhook_events",
-    metadata,
-    Column("sequence", BIG, primary_key=True, autoincrement=False),  # in the order they were stored
-    Column("provider", NAME, nullable=False),
-    Column("event_id", NAME, nullable=False),
-    Column("type", Text, nullable=False),
-    Column("created_at_us", BIG, nullable=False),  # by the provider's clock
-    Column("received_at_us", BIG, nullable=False),
-    Column("state", NAME, nullable=False),
-    Column("account", NAME),
-    Column("customer", NAME),
-    Column("why", Text),
-    Column("version", BIG),  # the account's change that came of it
-    Column("tries", Integer, nullable=False),
-    Column("body", LargeBinary, nullable=False),  # empty once erased
-    Index(None, "provider", "event_id", unique=True),
-    Index(None, "state", "sequence"),
-    Index(None, "account"),
-)
-
-# Whose a provider's customer is: given by an operator, or learned from an event that named both.
-webhook_customers = Table(
-    "webhook_customers",
-    metadata,
-    Column("provider", NAME, primary_key=True),
-    Column("customer", NAME, primary_key=True),
-    Column("account", NAME, ForeignKey("accounts.id"), nullable=False),
-    Column("at_us", BIG, nullable=False),
-    Index(None, "account"),
-)
-
-# What is known of each subscription, so that nothing old moves its account back (`webhooks/order.py`, as JSON).
-webhook_subscriptions = Table(
-    "webhook_subscriptions",
-    metadata,
-    Column("account", NAME, ForeignKey("accounts.id"), primary_key=True),
-    Column("provider", NAME, primary_key=True),
-    Column("subscription", NAME, primary_key=True),
-    Column("known", Text, nullable=False),
-    Column("moved_at_us", BIG, nullable=False),  # when billing last moved the account by it; 0: never
-)
-
-# How far the purge of a deleted account is, a row a store (`purges.py`); gone once its receipt is given.
-purges = Table(
-    "purges",
-    metadata,
-    Column("account", NAME, ForeignKey("accounts.id"), primary_key=True),
-    Column("store", NAME, primary_key=True),
-    Column("found", BIG, nullable=False),  # what of the account it held at the most
-    Column("note", Text, nullable=False),  # JSON: what whoever goes on must know, such as where a log ended
-    Column("done_at_us", BIG),  # since when nothing of the account is in it
-)
-
-# Who holds files that may hold events: each clears its own, and a receipt waits for all of them.
-purge_places = Table(
-    "purge_places",
-    metadata,
-    Column("place", NAME, primary_key=True),
-    Column("seen_at_us", BIG, nullable=False),
-)
-
-# What was purged where, once nothing is left; one a deleted account, for ever.
-receipts = Table(
-    "receipts",
-    metadata,
-    Column("account", NAME, ForeignKey("accounts.id"), primary_key=True),
-    Column("at_us", BIG, nullable=False),
-    Column("document", Text, nullable=False),
-)
-
-# Payments, in the fewest fields the law asks for; they outlive their account until `keep_until_us` (`billing.py`).
-billing_records = Table(
-    "billing_records",
-    metadata,
-    Column("account", NAME, ForeignKey("accounts.id"), primary_key=True),
-    Column("transaction_id", NAME, primary_key=True),
-    Column("at_us", BIG, nullable=False),
-    Column("amount", BIG, nullable=False),  # in the currency's smallest unit
-    Column("currency", Text, nullable=False),
-    Column("email", Text, nullable=False),
-    Column("keep_until_us", BIG, nullable=False),
-    Index(None, "keep_until_us"),
-)
-
 # Bearer tokens, hashed: whoever reads this table can act as nobody. A row is never deleted, so that a history that
 # names a token can always be explained. `account` is null where the token's role acts for all accounts.
 tokens = Table(
@@ -327,53 +272,6 @@ people = Table(
     Column("created_at_us", BIG, nullable=False),
     Column("removed_at_us", BIG),
     Index(None, "account"),
-)
-
-# Effects' tries (`effects.py`): a row only where one failed, or waits for its moment (tries 0). No flip writes here.
-effect_tries = Table(
-    "effect_tries",
-    metadata,
-    Column("id", BIG, primary_key=True, autoincrement=False),  # the outbox's
-    Column("tries", Integer, nullable=False),
-    Column("first_at_us", BIG, nullable=False),
-    Column("next_at_us", BIG, nullable=False),
-    Column("last_error", Text),
-)
-
-# Effects that were given up: moved here from the outbox, and back by an operator, under the same id.
-effect_dead = Table(
-    "effect_dead",
-    metadata,
-    Column("id", BIG, primary_key=True, autoincrement=False),
-    Column("account", NAME, ForeignKey("accounts.id"), nullable=False),
-    Column("at_us", BIG, nullable=False),
-    Column("kind", Text, nullable=False),
-    Column("payload", LargeBinary, nullable=False),
-    Column("tries", Integer, nullable=False),
-    Column("last_error", Text),
-    Column("died_at_us", BIG, nullable=False),
-)
-
-# What only a person can do, by when; kept once done.
-effect_tasks = Table(
-    "effect_tasks",
-    metadata,
-    Column("id", BIG, primary_key=True, autoincrement=False),
-    Column("account", NAME, ForeignKey("accounts.id"), nullable=False),
-    Column("at_us", BIG, nullable=False),
-    Column("kind", Text, nullable=False),
-    Column("payload", LargeBinary, nullable=False),
-    Column("due_at_us", BIG, nullable=False),
-    Column("done_at_us", BIG),
-    Column("done_by", Text),
-)
-
-# Sessions of an account's people that began before this moment count no longer; API tokens are none.
-sessions_ended = Table(
-    "sessions_ended",
-    metadata,
-    Column("account", NAME, ForeignKey("accounts.id"), primary_key=True),
-    Column("sessions_ended_at_us", BIG, nullable=False),
 )
 
 # At most one row: the leading service's last heartbeat, and what is believed of the time (`gating/heartbeat.py`).

@@ -17,15 +17,14 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any, Final
 
 from loadtest.bench.cpu import Cores, cpu_seconds
+from loadtest.bench.lifecycle_page import FLIPS_MIN, page
+from loadtest.bench.lifecycle_result import Flipping, Swept, Timed
 from loadtest.bench.machine import describe
-from loadtest.bench.report import table
-from loadtest.bench.stats import percentile
 from loadtest.peers.local_http import LocalHttp, LocalHttpFailed
 from loadtest.peers.pixelgate import await_ready, await_socket, program
 from loadtest.peers.server import ROOT, Running, ServerFailed, await_answer, free_port, launch
@@ -40,71 +39,6 @@ PAUSE_SECONDS: Final = 0.02
 RULEBOOK: Final = "default"
 ALONE: Final = "shop"
 COMMANDS: Final = ("pause", "resume")
-
-DECIDE_US_MAX: Final = 20.0
-SWEPT_SECONDS_MAX: Final = 10.0
-FLIPS_MIN: Final = {"SQLite": 200.0, "PostgreSQL": 500.0}
-SUSTAINED: Final = 0.99
-"""Of the pace, over a run: the last flips of it are cut off."""
-ENFORCED_MS_MAX: Final = 10.0
-WAITED_MS_MAX: Final = 50.0
-
-
-@dataclass(slots=True)
-class Timed:
-    """Flips that came back, in milliseconds; what went wrong."""
-
-    enforced_ms: list[float] = field(default_factory=list)
-    waited_ms: list[float] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
-
-    def note(self, answer: dict[str, Any]) -> None:
-        """Keep what the service told; a flip that is not enforced by all workers is a fault, not a fast one."""
-        if answer.get("enforced") is not True or not answer.get("workers"):
-            self.faults.append(f"not enforced: {answer}")
-        else:
-            self.enforced_ms.append(float(answer["enforced_ms"]))
-            self.waited_ms.append(float(answer["waited_ms"]))
-
-    def take(self, other: "Timed") -> None:
-        """Add another's."""
-        self.enforced_ms += other.enforced_ms
-        self.waited_ms += other.waited_ms
-        self.faults += other.faults
-
-
-@dataclass(frozen=True, slots=True)
-class Flipping:
-    """So many operators at a time, each behind its own flips."""
-
-    ledger: str
-    operators: int
-    pace: float  # flips a second they were to make together; 0: as fast as they were answered
-    seconds: float
-    cpu_seconds: float
-    timed: Timed
-
-    @property
-    def name(self) -> str:
-        """For the tables."""
-        how = f"paced at {self.pace:g}/s" if self.pace else "as fast as answered"
-        return f"{self.ledger}, {self.operators} operators, {how}"
-
-    @property
-    def rate(self) -> float:
-        """Flips a second."""
-        return len(self.timed.waited_ms) / self.seconds
-
-
-@dataclass(frozen=True, slots=True)
-class Swept:
-    """seconds: from when the service answered until the last deadline was durable."""
-
-    ledger: str
-    accounts: int
-    seconds: float
-    cpu_seconds: float
-    timed: Timed
 
 
 class Stand:
@@ -267,84 +201,6 @@ def engines(ledger: str, work: Path) -> Iterator[dict[str, str]]:
             server.start()
             stopping.callback(server.stop)
         yield {"DATABASE_URL": postgres.database(), "REDIS_URL": redis.url}
-
-
-def _row(name: str, timed: Timed) -> list[str]:
-    figures = [
-        f"{percentile(values, percent):.1f}" if values else "-"
-        for values in (timed.enforced_ms, timed.waited_ms)
-        for percent in (50, 99, 100)
-    ]
-    return [name, str(len(timed.waited_ms)), *figures]
-
-
-def _bar(title: str, bar: float, found: float, unit: str, *, least: bool = False) -> list[str]:
-    held = found >= bar if least else found <= bar
-    return [title, f"{'>=' if least else '<='} {bar:g} {unit}", f"{found:.1f} {unit}", "PASS" if held else "MISS"]
-
-
-def page(
-    costs: Mapping[str, Mapping[str, float]], flips: Sequence[Flipping], sweeps: Sequence[Swept], machine: str
-) -> str:
-    """Everything that was found, in Markdown."""
-    decisions = table(
-        ("rulebook", "decisions", "median, us", "p99, us", "most, us"),
-        [[name, *(f"{one[key]:g}" for key in ("decisions", "median_us", "p99_us", "most_us"))]
-         for name, one in costs.items()],
-    )  # fmt: skip
-    rates = table(
-        ("flips with the fence", "flips/s", "CPU of the service, ms a flip"),
-        [[one.name, f"{one.rate:.0f}",
-          f"{one.cpu_seconds * 1000 / max(1, len(one.timed.waited_ms)):.2f}"] for one in flips],
-    )  # fmt: skip
-    swept = table(
-        ("deadlines swept", "accounts", "seconds, the service's start included", "a second", "CPU of the service, s"),
-        [[one.ledger, f"{one.accounts:,}", f"{one.seconds:.1f}", f"{one.accounts / one.seconds:,.0f}",
-          f"{one.cpu_seconds:.1f}"] for one in sweeps],
-    )  # fmt: skip
-    names = ("flip, ms", "flips", "enforced p50", "p99", "slowest", "answered p50", "p99", "slowest")
-    times = table(
-        names,
-        [_row(one.name, one.timed) for one in flips]
-        + [_row(f"{one.ledger}, beside the sweep", one.timed) for one in sweeps],
-    )
-    all_timed = [one.timed for one in flips] + [one.timed for one in sweeps]
-    faults = [f"- {fault}" for timed in all_timed for fault in timed.faults[:3]]
-    parts = ["## A decision", decisions, "## Flips", rates, "## Deadlines", swept, "## How long a flip takes", times]
-    parts += ["Enforced: commit -> every worker. Answered: request -> answer, in the service.", *faults]
-    parts += ["## Bars", table(("bar", "", "found", ""), _bars(costs, flips, sweeps))]
-    return machine + "\n\n".join(parts) + "\n"
-
-
-def _bars(
-    costs: Mapping[str, Mapping[str, float]], flips: Sequence[Flipping], sweeps: Sequence[Swept]
-) -> list[list[str]]:
-    rows = [
-        _bar(
-            "a decision, the dearest rulebook's median",
-            DECIDE_US_MAX,
-            max(c["median_us"] for c in costs.values()),
-            "us",
-        )
-    ]
-    for one in sweeps:
-        rows.append(_bar(f"{one.accounts:,} deadlines swept, {one.ledger}", SWEPT_SECONDS_MAX, one.seconds, "s"))
-        rows += _flip_bars(f"beside the sweep, {one.ledger}", one.timed)
-    for ledger, least in FLIPS_MIN.items():
-        for paced in flips:
-            if paced.ledger == ledger and paced.pace:
-                rows.append(_bar(f"flips sustained, {ledger}", least * SUSTAINED, paced.rate, "/s", least=True))
-                rows += _flip_bars(f"at that rate, {ledger}", paced.timed)
-    return rows
-
-
-def _flip_bars(when: str, timed: Timed) -> list[list[str]]:
-    if not timed.waited_ms:
-        return []
-    return [
-        _bar(f"flip enforced, p99, {when}", ENFORCED_MS_MAX, percentile(timed.enforced_ms, 99), "ms"),
-        _bar(f"flip answered, p99, {when}", WAITED_MS_MAX, percentile(timed.waited_ms, 99), "ms"),
-    ]
 
 
 def options(arguments: Sequence[str] | None) -> argparse.Namespace:

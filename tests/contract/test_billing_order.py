@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gating.account import Request
+from gating.clock import Reading
 from gating.ledger import Ledger, Who
 from gating.ledger.events import Received, pending, store
 from gating.lifecycle import carry_out, open_account, standing
@@ -20,7 +21,7 @@ from tests.gating.webhooks import payloads
 
 START_US = 1_772_366_400_000_000  # 2026-03-01T12:00:00Z
 START = START_US // SECOND_US
-NOW_US = START_US + DAY_US
+NOW = Reading(START_US + DAY_US, "this boot", 0)
 WHO = Who("tests", Role.OPERATOR)
 
 
@@ -84,7 +85,7 @@ class House:
             )  # fmt: skip
             self.ledger.note(lambda connection, one=received: store(connection, [one]))
             for row in self.ledger.look(lambda connection: pending(connection, 10)):
-                self.ledger.change(lambda transaction, one=row: apply(transaction, self.shelf, one, NOW_US))
+                self.ledger.change(lambda transaction, one=row: apply(transaction, self.shelf, one, lambda: NOW))
 
     def stands(self, account):
         """All that the order must not change: not when it came about, nor how many steps that took."""

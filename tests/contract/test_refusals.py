@@ -45,7 +45,7 @@ async def test_a_refused_command_is_written_down_with_its_rule(house):
     assert row["at"] == row["until"]
     assert {name: row[name] for name in row if name not in ("at", "until")} == {
         "sequence": 1, "times": 1, "account": "shop", "version": 2, "command": "resume", "actor": "person-1",
-        "role": "member", "for": "owner", "code": "role_refused", "rule": "default.toml:32",
+        "role": "member", "for": "owner", "code": "role_refused", "rule": "default.toml:33",
     }  # fmt: skip
     assert (await refused(house, "delete"))["code"] == "needs_missing"
     assert (await refused(house, "unsuspend"))[
@@ -167,10 +167,16 @@ async def test_what_a_payment_provider_asked_for_in_vain_is_written_down_once_it
     applier = Applier(ledger, service, Counts(), leads=lambda: True, keep_days=30)
     books.tell("evt_1", "invoice.payment_failed", 60, 1, metadata={"account": "trial"})
     books.tell("evt_2", "invoice.payment_failed", 60, 1, metadata={"account": "shop"})  # which has no such command
-    assert await applier.step() == 2
+    await applied(applier)
     (row,) = told(house, "trial")
     assert (row["command"], row["actor"], row["role"], row["code"]) == (
         "payment_failed", "webhook:stripe", "system", "refused",
     )  # fmt: skip
     assert told(house) == []
     assert await applier.step() == 0
+
+
+async def applied(applier):
+    """All that waits: one look takes as many as there is time for."""
+    while await applier.step():
+        pass
