@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from gating import account as lifecycle
+from gating.actor import Channel, actor_of
 from gating.errors import PixelgateError
 from gating.ledger import Who
 from gating.people_api import add_people
@@ -35,7 +36,7 @@ class Change(_Body):
 
     def who(self, on_behalf: str | None = None) -> Who:
         """For the history."""
-        return Who(self.actor, self.role, on_behalf)
+        return Who(actor_of(Channel.CLI, self.actor), self.role, on_behalf)
 
     def waiting(self) -> Waiting:
         """How long the answer may take."""
@@ -124,7 +125,7 @@ def make_api(service: Service) -> FastAPI:
     @api.post(accounts + "/{account}/commands/{command}")
     async def do(account: str, command: str, body: Command) -> dict[str, Any]:
         request = lifecycle.Request(
-            command, body.role, actor=body.actor, on_behalf=body.on_behalf, reason=body.reason,
+            command, body.role, actor=body.who().id, on_behalf=body.on_behalf, reason=body.reason,
             confirm=body.confirm, values=body.values,
         )  # fmt: skip
         return await service.do(account, request, waiting=body.waiting(), dry_run=body.dry_run)

@@ -40,10 +40,18 @@ SWEEP_ACCOUNTS: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Whether to return only when every worker enforces the change, and how long to wait for that."""
+    """Whether to return only when every worker enforces the change, and how long to wait for that.
+
+    around: what must stand or fall with the change, in its own transaction: given the change, returns what is run.
+    """
 
     wait: bool = True
     timeout_seconds: float = WAIT_SECONDS
+    around: Callable[[Change], Change] | None = None
+
+    def framed(self, change: Change) -> Change:
+        """The change with what is around it."""
+        return change if self.around is None else self.around(change)
 
 
 class Service:
@@ -117,7 +125,7 @@ class Service:
             return _flip_view(decision, version), changes
 
         if dry_run:
-            document = await self.in_turn(lambda: self._dry_run(change))
+            document = await self.in_turn(lambda: self._dry_run(waiting.framed(change)))
             return {**document, "version": None, "enforced": False, "workers": 0, "waited_ms": 0.0, "dry_run": True}
         return await self._commit(change, waiting)
 
@@ -217,9 +225,9 @@ class Service:
             return 0  # no write transaction a second for nothing: it would hold flips up
         return int((await self._commit(change, Waiting(wait=False)))["changes"])
 
-    async def commit(self, change: Change) -> Document:
-        """Another room's change in one transaction, announced to the workers; waits for none of them."""
-        return await self._commit(change, Waiting(wait=False))
+    async def commit(self, change: Change, waiting: Waiting = Waiting(wait=False)) -> Document:
+        """Another room's change in one transaction, announced to the workers; waits for none of them by default."""
+        return await self._commit(change, waiting)
 
     # ---- questions --------------------------------------------------------------------------------------------------
 
@@ -291,7 +299,7 @@ class Service:
         asked_ns = boot_ns()
 
         try:
-            document, changes = await self.in_turn(lambda: self._ledger.change(change))
+            document, changes = await self.in_turn(lambda: self._ledger.change(waiting.framed(change)))
         except Exception:
             self._in_doubt = True
             with contextlib.suppress(PixelgateError):

@@ -5,6 +5,7 @@ Pure. A status is shown as of now: a deadline that has come counts even while no
 
 from typing import Any, Final
 
+from gating.actor import channel_of
 from gating.feed import StatusChange
 from gating.ledger import AccountRow, HistoryRow, KeyRow
 from gating.lifecycle import due, standing
@@ -64,6 +65,7 @@ def history_view(row: HistoryRow) -> Document:
         "status": row.status,
         "verdict": row.verdict.name,
         "actor": row.actor,
+        "channel": channel_of(row.actor),
         "role": row.role,
         "for": row.on_behalf,
         "effects": list(row.effects),

@@ -8,6 +8,8 @@ keys                  write keys (pure): making, rotating, which of them travel
 purges, billing       what is owed to deleted accounts, their receipts; payments, which outlive them for a term
 history, projections  whether everything is still as it was recorded
 people, tokens        who belongs to an account; what people and programs sign in with
+idempotency           what was answered under a caller's key, so that asking again changes nothing
+pages                 lists in pages, for whoever must not read them whole
 lead                  who may grant leases
 relayed               how far changes were carried to places that keep no count
 events                what payment providers told: stored, waiting, settled, erased
@@ -20,7 +22,7 @@ engines               which one a URL asks for: sqlite (a file), or postgres (a 
 
 from gating.ledger.keys import KeyEdit, new_write_key
 from gating.ledger.lead import LeadRow, Term
-from gating.ledger.ledger import Ledger
+from gating.ledger.ledger import Ledger, no_account
 from gating.ledger.people import PersonRow
 from gating.ledger.place import ledger_url
 from gating.ledger.purges import Noted, Owed, Purges
@@ -57,6 +59,7 @@ __all__ = [
     "Who",
     "ledger_url",
     "new_write_key",
+    "no_account",
     "sqlite_url",
     "standing_at",
 ]

@@ -20,7 +20,7 @@ from sqlalchemy import (
     Text,
 )
 
-REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
+REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0010")
 """Every migration, oldest first; this release reads and writes the last one's schema."""
 
 BIG: Final = BigInteger().with_variant(Integer, "sqlite")
@@ -338,4 +338,19 @@ sessions_ended = Table(
     metadata,
     Column("account", NAME, ForeignKey("accounts.id"), primary_key=True),
     Column("sessions_ended_at_us", BIG, nullable=False),
+)
+
+# What changes answered that were asked for under a key of the caller's, so that asking again changes nothing
+# (`idempotency.py`). A row goes after a day, or with its account. scope: the token's id.
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("scope", NAME, primary_key=True),
+    Column("key", NAME, primary_key=True),
+    Column("request", LargeBinary, nullable=False),  # SHA-256 of what was asked
+    Column("account", NAME, nullable=False),
+    Column("at_us", BIG, nullable=False),
+    Column("answer", Text, nullable=False),  # the change's document as JSON
+    Index(None, "at_us"),
+    Index(None, "account"),
 )

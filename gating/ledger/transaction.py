@@ -19,7 +19,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from gating.account import Account, Decision, Standing
 from gating.errors import AlreadyExists, InputInvalid, NotFound, Refused
 from gating.feed import StatusChange
-from gating.ledger import billing, events, purges, tables
+from gating.ledger import billing, events, idempotency, purges, tables
 from gating.ledger.book import Book, Loaded, settled_state
 from gating.ledger.entry import Entry, effects_of
 from gating.ledger.history import digest_of
@@ -291,6 +291,7 @@ class Transaction:
         if not self._existing(account).newest.final:
             raise Refused(f"account {account!r} is not deleted: nothing of it is purged")
         erased = self.erase_details(account) + events.erase_account(self._connection, account)
+        idempotency.erase_account(self._connection, account)
         payments, until_us = billing.keep(self._connection, account, years)
         if left := purges.words_left(self._connection, account):
             raise ValueError(f"{left} texts of a purged account are left")

@@ -135,7 +135,7 @@ def test_a_stranger_may_not_even_connect(roles, postgres_server):
 
 def test_a_service_that_may_not_migrate_says_so_and_the_owner_does(roles):
     with psycopg.connect(roles["pixelgate_owner"], autocommit=True) as owner:
-        owner.execute("DROP TABLE webhook_events, webhook_customers, webhook_subscriptions")
+        owner.execute("DROP TABLE webhook_events, webhook_customers, webhook_subscriptions, idempotency")
         # What came after 0002.
         owner.execute("DROP TABLE purges, purge_places, receipts, billing_records, tokens, people")
         owner.execute("UPDATE alembic_version SET version_num = '0002'")
