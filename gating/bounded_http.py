@@ -20,8 +20,10 @@ HEAD_SECONDS_MAX: Final = 10.0
 class BoundedHttp(HttpToolsProtocol):
     """Answers 431 to a head that is too long, 408 to one that takes too long, 400 to what is no HTTP; and hangs up."""
 
-    _head_bytes = 0
+    head_seconds = HEAD_SECONDS_MAX
+    _head_bytes = 0  # of the head that goes on, as far as chunks hold nothing else
     _in_head = True
+    _ended = False  # whether a message ended within this chunk: how much of it is another head nobody knows
     _head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
@@ -38,8 +40,9 @@ class BoundedHttp(HttpToolsProtocol):
         """Parse; and see whether a head that goes on has gone on for too long."""
         if self._in_head and self._head_timer is None:
             self._await_head()
+        self._ended = False
         super().data_received(data)
-        if not self._in_head:
+        if not self._in_head or self._ended:
             return
         self._head_bytes += len(data)
         if self._head_bytes > HEAD_BYTES_MAX:
@@ -53,7 +56,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """What comes next is another head."""
-        self._in_head = True
+        self._in_head = self._ended = True
         self._head_bytes = 0
         super().on_message_complete()
 
@@ -63,7 +66,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _await_head(self) -> None:
         self._head_timer = self.loop.call_later(
-            HEAD_SECONDS_MAX, self._refuse, 408, "too_slow", f"a request's head took longer than {HEAD_SECONDS_MAX:g} s"
+            self.head_seconds, self._refuse, 408, "too_slow", f"a head took longer than {self.head_seconds:g} s"
         )
 
     def _head_ended(self) -> None:

@@ -48,6 +48,9 @@ class GatingSettings(LeadSettings):
     webhook_url: str | None = Field(None, description="where effects are posted, signed. Unset: a file under data")
     webhook_secret: str | None = Field(None, description="what effects are signed with: 24 bytes or more, or whsec_...")
     admin_port: int = Field(8081, ge=0, le=65535, description="admin port: /metrics and health; 0 for none")
+    auth_tries: int = Field(
+        10, ge=0, le=1_000_000, description="wrong tokens that one address may give the admin API before it must wait"
+    )
     stripe_secret: str | None = Field(
         None, description="Stripe's signing secret of the webhook endpoint; several by comma while one is rolled"
     )

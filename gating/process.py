@@ -178,7 +178,7 @@ async def _serve(directory: DataDirectory, settings: GatingSettings, leading: Le
     runner = _runner(directory, settings, leading)
     doors = [_door(leading.api, unix_listener(directory.gating_socket))]
     billing = Webhooks(settings, leading.ledger, leading.service, leads=lambda: leading.leads)
-    rest = Rest(directory, leading.ledger, leading.service, leads=lambda: leading.leads)
+    rest = Rest(directory, leading.ledger, leading.service, leads=lambda: leading.leads, auth_tries=settings.auth_tries)
     if settings.admin_port:
         listener = tcp_listener(settings.admin_host, settings.admin_port)
         admin = make_admin(directory, leading.lead, *_metrics(leading), billing.counts, rest.metrics)

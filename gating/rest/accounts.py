@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from gating.ledger import AccountRow, KeyRow, no_account, pages
 from gating.rest import documents, requests
-from gating.rest.asked import AccountId, ChangeAsked, Question
+from gating.rest.asked import AccountId, ChangeAsked, MakeAsked, Question
 from gating.rest.conditions import tag_of
 from gating.rest.house import House
 from gating.rest.paging import LIMIT, IdCursor, Limit, paged
@@ -61,7 +61,7 @@ def accounts_routes(house: House) -> APIRouter:
         "/accounts", operation_id="createAccount", summary="Open an account", status_code=201,
         response_model=documents.Created,
     )  # fmt: skip
-    async def create(asked: ChangeAsked, body: requests.NewAccount) -> JSONResponse:
+    async def create(asked: MakeAsked, body: requests.NewAccount) -> JSONResponse:
         """With its first write key; answered when every worker knows it."""
         asked.may(Verb.CREATE)
         return await asked.answer(

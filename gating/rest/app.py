@@ -49,13 +49,19 @@ class Rest:
     now."""
 
     def __init__(
-        self, directory: DataDirectory, ledger: Ledger, service: Service, *, leads: Callable[[], bool]
-    ) -> None:  # fmt: skip
+        self,
+        directory: DataDirectory,
+        ledger: Ledger,
+        service: Service,
+        *,
+        leads: Callable[[], bool],
+        auth_tries: int,
+    ) -> None:
         self._ledger = ledger
         self._service = service
         self._leads = leads
         self._usage = UsageReader(directory)
-        self._authenticator = Authenticator(ledger, service.clock, service.in_turn)
+        self._authenticator = Authenticator(ledger, service.clock, service.in_turn, auth_tries)
         self.metrics = AuthMetrics(self._authenticator)
         self._app: ASGIApp = Door(make_app(House(ledger, service, self._usage)), self._authenticator)
 

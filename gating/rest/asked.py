@@ -43,7 +43,6 @@ MatchHeader = Annotated[
     Header(
         alias="If-Match",
         max_length=255,
-        pattern=r'^(\*|(W/)?"[\x21\x23-\x7e]{0,40}"(, ?(W/)?"[\x21\x23-\x7e]{0,40}"){0,4})$',
         description="The account's version in quotes, as its ETag has it: the change is made only while that holds.",
         examples=['"5"'],
     ),
@@ -64,13 +63,14 @@ class Asking:
         demand(self.caller, verb, account)
 
 
-class Changing(Asking):
-    """A change's caller and conditions."""
+class Making(Asking):
+    """The caller of a change that makes an account, and the key it is asked for under."""
 
-    def __init__(self, request: Request, key: KeyHeader = None, if_match: MatchHeader = None) -> None:
+    _if_match: str | None = None
+
+    def __init__(self, request: Request, key: KeyHeader = None) -> None:
         super().__init__(request)
         self._key = key
-        self._if_match = if_match
 
     async def answer(
         self,
@@ -83,8 +83,6 @@ class Changing(Asking):
         waiting: Waiting = UNWAITED,
     ) -> JSONResponse:
         """Carry `work` out under the request's conditions, and answer with its document."""
-        if account is None and self._if_match is not None:
-            raise NotSupported("If-Match is for an account that is there")
         once = None
         if self._key is not None:
             asked = digest_of(self.request.method, self.request.url.path, body.model_dump(mode="json", by_alias=True))
@@ -101,6 +99,14 @@ class Changing(Asking):
         return {} if version is None else {"ETag": f'"{version}"'}
 
 
+class Changing(Making):
+    """The caller of a change of an account, and its conditions. A condition that does not read holds nowhere."""
+
+    def __init__(self, request: Request, key: KeyHeader = None, if_match: MatchHeader = None) -> None:
+        super().__init__(request, key)
+        self._if_match = if_match
+
+
 class Ending(Asking):
     """A change that is the same however often it is asked for: no key of the caller's is taken, rather than ignored."""
 
@@ -111,5 +117,6 @@ class Ending(Asking):
 
 
 Question = Annotated[Asking, Depends(Asking)]
+MakeAsked = Annotated[Making, Depends(Making)]
 ChangeAsked = Annotated[Changing, Depends(Changing)]
 EndAsked = Annotated[Ending, Depends(Ending)]

@@ -19,7 +19,7 @@ from gating.errors import PixelgateError
 from gating.ledger import Ledger
 from gating.rest.caller import Caller
 from gating.rest.errors import NotSignedIn, TooManyTries
-from gating.rest.slowdown import Slowdown
+from gating.rest.slowdown import FREE_TRIES, Slowdown
 from gating.status import SECOND_US
 from gating.token import token_digest
 
@@ -47,11 +47,11 @@ class Failure(StrEnum):
 class Authenticator:
     """For one event loop. in_turn: runs what writes to the ledger."""
 
-    def __init__(self, ledger: Ledger, clock: Clock, in_turn: InTurn) -> None:
+    def __init__(self, ledger: Ledger, clock: Clock, in_turn: InTurn, free_tries: int = FREE_TRIES) -> None:
         self._ledger = ledger
         self._clock = clock
         self._in_turn = in_turn
-        self._slowdown = Slowdown()
+        self._slowdown = Slowdown(free_tries)
         self._known: OrderedDict[bytes, None] = OrderedDict()
         self._noted_us: dict[str, int] = {}
         self._used_us: dict[str, int] = {}

@@ -21,7 +21,7 @@ from gating.rest.errors import KeyReused, VersionChanged
 from gating.service import Change
 from gating.views import Document
 
-_TAG: Final = re.compile(r'(W/)?"([^"]*)"|(\*)')
+_TAG: Final = re.compile(r'"[\x21\x23-\x7e]*"')
 
 
 def tag_of(row: AccountRow, now_us: int) -> str | None:
@@ -31,6 +31,14 @@ def tag_of(row: AccountRow, now_us: int) -> str | None:
     if deadline is not None and deadline.at_us <= now_us:
         return None
     return f'"{row.version}"'
+
+
+def matches(if_match: str, tag: str | None) -> bool:
+    """Tell whether a condition names the tag (RFC 9110, 13.1.1). Weak tags match nothing, as what does not read."""
+    wanted = [text.strip() for text in if_match.split(",")]
+    if wanted == ["*"]:
+        return True
+    return tag is not None and tag in (text for text in wanted if _TAG.fullmatch(text))
 
 
 def digest_of(method: str, path: str, body: dict[str, Any]) -> bytes:
@@ -91,8 +99,7 @@ class Conditions:
             return
         row = transaction.account(self._account)
         tag = tag_of(row, self._clock.now_us())
-        wanted = [match.groups() for match in _TAG.finditer(self._if_match)]
-        if any(star or (not weak and tag is not None and f'"{text}"' == tag) for weak, text, star in wanted):
+        if matches(self._if_match, tag):
             return
         stands = f"at version {row.version}" if tag else f"past a deadline after version {row.version}"
         raise VersionChanged(

@@ -39,7 +39,6 @@ REFUSALS: Final[dict[int, str]] = {
 }
 _ALWAYS: Final = (400, 401, 403, 404, 422, 429, 431, 500, 503)
 _WITH_BODY: Final = (408, 409, 413, 415)
-_WITH_CONDITIONS: Final = (412, 504)
 
 _TEXT: Final = {"schema": {"type": "string"}}
 _HEADERS: Final[dict[int, dict[str, Any]]] = {
@@ -105,19 +104,21 @@ def _refusal(status: int) -> dict[str, Any]:
 def _complete(operation: dict[str, Any]) -> None:
     """Add what may be refused, what headers an answer has, and what can be done with it."""
     parameters = operation.get("parameters", [])
-    has_conditions = any(parameter["name"] == "If-Match" for parameter in parameters)
+    named = {parameter["name"] for parameter in parameters}
+    makes = "Idempotency-Key" in named
     for parameter in parameters:
         _without_null(parameter)
     operation["responses"].pop("422", None)
     for status, answer in operation["responses"].items():
-        if has_conditions or operation["operationId"] == "getAccount":
-            names = _ANSWER_HEADERS if has_conditions else {"ETag": _ANSWER_HEADERS["ETag"]}
-            answer["headers"] = names
+        if makes or operation["operationId"] == "getAccount":
+            answer["headers"] = _ANSWER_HEADERS if makes else {"ETag": _ANSWER_HEADERS["ETag"]}
         if status.startswith("2") and operation["operationId"] in LINKS:
             answer["links"] = LINKS[operation["operationId"]]
     refusals = [*_ALWAYS, *(_WITH_BODY if "requestBody" in operation else ())]
-    refusals += _WITH_CONDITIONS if has_conditions else ()
-    for code in sorted(refusals):
+    refusals += [412] if "If-Match" in named else []
+    refusals += [504] if makes else []
+    refusals += [409] if operation["operationId"] == "getReceipt" else []  # an account that is not deleted has none
+    for code in sorted(set(refusals)):
         operation["responses"][str(code)] = {"$ref": f"#/components/responses/{code}"}
 
 

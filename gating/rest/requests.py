@@ -6,12 +6,13 @@ which no ledger can keep.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel
+from pydantic import BaseModel, ConfigDict, Field, RootModel, WithJsonSchema
 
 from gating.account import Request
 from gating.rest.caller import Caller
 from gating.service import WAIT_SECONDS, Waiting
 from gating.status import Role
+from gating.webhooks.mapping import providers
 
 WAIT_SECONDS_MAX = 600
 GRACE_SECONDS_MAX = 366 * 24 * 3600
@@ -23,7 +24,20 @@ Text = Annotated[str, Field(pattern=r"^[^\x00]*$", min_length=1, max_length=200)
 LongText = Annotated[str, Field(pattern=r"^[^\x00]*$", max_length=10_000)]
 Email = Annotated[str, Field(pattern=r"^[^@\s\x00]+@[^@\s\x00]+$", min_length=3, max_length=254)]
 WriteKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", max_length=64)]
+Values = Annotated[
+    dict[Name, LongText],
+    # Pydantic says which names have such values, not that there are no others.
+    WithJsonSchema(
+        {
+            "type": "object",
+            "maxProperties": 16,
+            "propertyNames": {"pattern": r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", "maxLength": 64},
+            "additionalProperties": {"type": "string", "pattern": r"^[^\x00]*$", "maxLength": 10_000},
+        }
+    ),
+]
 OnBehalf = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}(:[^\x00]{1,254})?$", max_length=319)]
+Provider = Annotated[str, Field(max_length=64, json_schema_extra={"enum": list(providers())})]
 PersonRole = Literal["owner", "admin", "billing"]
 AnyRole = Literal["owner", "admin", "member", "billing", "support", "operator"]
 Permission = Literal["billing"]
@@ -72,7 +86,7 @@ class Command(WaitedFor):
     on_behalf: OnBehalf | None = Field(None, alias="for", description="On whose request: a role, or role:person.")
     reason: Name | None = None
     confirm: bool = False
-    values: dict[Name, LongText] = Field(default_factory=dict, alias="set", max_length=16)
+    values: Values = Field(default_factory=dict, alias="set", max_length=16)
     dry_run: bool = False
 
     def request(self, caller: Caller, command: str, role: Role) -> Request:
@@ -178,7 +192,7 @@ class Link(Sent):
     """Whose a payment provider's customer is."""
 
     account: Id
-    provider: Name
+    provider: Provider
     customer: Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,255}$", max_length=255)]
 
 

@@ -86,11 +86,16 @@ _OVER_ALL: Final = frozenset({Verb.CREATE, Verb.MOVE, Verb.AUDIT, Verb.SHOW_BILL
 """What is done over all accounts: no token of one account has a right to it."""
 
 
+def verbs_of(caller: Caller) -> list[Verb]:
+    """What the caller's role may, on whatever account they may know of."""
+    return [verb for verb in Verb if caller.role in RIGHTS[verb] and not (caller.account and verb in _OVER_ALL)]
+
+
 def demand(caller: Caller, verb: Verb, account: str | None = None) -> None:
     """Raises Forbidden where the caller's role may not; NotFound, as for an account that there is not, where it is not
     theirs. The role counts first, so that a refusal tells nothing of the account."""
     may = RIGHTS[verb]
-    if caller.role not in may or (caller.account is not None and verb in _OVER_ALL):
+    if verb not in verbs_of(caller):
         whom = "who act for all accounts" if caller.role in may else ", ".join(sorted(may))
         raise Forbidden(f"{verb} is not open to role {caller.role}; it is to: {whom}")
     if account is not None:

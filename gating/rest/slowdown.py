@@ -23,19 +23,20 @@ class _Tries:
     failed: int
     last_seconds: float
 
-    def wait_until_seconds(self) -> float:
+    def wait_until_seconds(self, free_tries: int) -> float:
         """One second after the first try too many, twice as long after each further one."""
-        beyond = self.failed - FREE_TRIES
+        beyond = self.failed - free_tries
         if beyond <= 0:
             return 0.0
         return self.last_seconds + min(2.0 ** min(beyond - 1, 30), WAIT_SECONDS_MAX)
 
 
 class Slowdown:
-    """For one event loop."""
+    """For one event loop. free_tries: failed tries that cost nothing."""
 
-    def __init__(self, peers_max: int = PEERS_MAX) -> None:
+    def __init__(self, free_tries: int = FREE_TRIES, peers_max: int = PEERS_MAX) -> None:
         self._peers: OrderedDict[str, _Tries] = OrderedDict()  # by their last failed try
+        self._free_tries = free_tries
         self._peers_max = peers_max
 
     def __len__(self) -> int:
@@ -44,7 +45,7 @@ class Slowdown:
     def wait_seconds(self, peer: str, now_seconds: float) -> float:
         """How long the peer has to wait; 0 where it need not. Asking costs nothing."""
         tries = self._peers.get(_block(peer))
-        return 0.0 if tries is None else max(0.0, tries.wait_until_seconds() - now_seconds)
+        return 0.0 if tries is None else max(0.0, tries.wait_until_seconds(self._free_tries) - now_seconds)
 
     def failed(self, peer: str, now_seconds: float) -> None:
         """Note a failed try."""

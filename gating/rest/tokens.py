@@ -11,7 +11,7 @@ from gating.rest import documents, requests
 from gating.rest.asked import EndAsked, Question
 from gating.rest.house import House
 from gating.rest.paging import LIMIT, Limit, PlaceCursor, page, place_of
-from gating.rest.roles import ACTS_AS, RIGHTS, Verb, demand_gives, demand_own
+from gating.rest.roles import ACTS_AS, Verb, demand_gives, demand_own, verbs_of
 from gating.status import Role
 
 TokenId = Annotated[
@@ -32,7 +32,7 @@ def tokens_routes(house: House) -> APIRouter:
             {
                 "token": caller.token, "role": caller.role, "account": caller.account, "person": caller.person,
                 "permissions": sorted(caller.permissions), "acts_as": sorted(ACTS_AS[caller.role]),
-                "verbs": sorted(verb.name.lower() for verb, roles in RIGHTS.items() if caller.role in roles),
+                "verbs": sorted(verb.name.lower() for verb in verbs_of(caller)),
             }
         )  # fmt: skip
 
