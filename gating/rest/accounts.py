@@ -78,8 +78,8 @@ def accounts_routes(house: House) -> APIRouter:
         response_model=documents.AccountAnswer,
     )  # fmt: skip
     async def show(asked: Question, account: AccountId) -> JSONResponse:
-        """As of now, with its write keys. `ETag` is its version, for `If-Match`; there is none while a deadline that
-        has come is being recorded."""
+        """As of now, with its first 1,000 write keys. `ETag` is its version, for `If-Match`; there is none while a
+        deadline that has come is being recorded."""
         asked.may(Verb.SHOW, account)
         document, tag = await service.read(lambda: _shown(house, account))
         return JSONResponse(document, headers=None if tag is None else {"ETag": tag})

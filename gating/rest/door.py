@@ -64,7 +64,9 @@ def checked_head(scope: Scope) -> dict[bytes, bytes]:
     return dict(headers)
 
 
-async def read_body(headers: dict[bytes, bytes], receive: Receive) -> bytes:
+async def read_body(
+    headers: dict[bytes, bytes], receive: Receive, seconds_max: float = BODY_SECONDS_MAX
+) -> bytes:  # fmt: skip
     """All of it. Raises TooLarge, TooSlow, NotJson, Malformed, _Gone."""
     told = headers.get(b"content-length", b"0")
     if not told.isdigit() or len(told) > 18:
@@ -76,7 +78,7 @@ async def read_body(headers: dict[bytes, bytes], receive: Receive) -> bytes:
     chunks: list[bytes] = []
     size = 0
     try:
-        async with asyncio.timeout(BODY_SECONDS_MAX):
+        async with asyncio.timeout(seconds_max):
             while True:
                 message = await receive()
                 if message["type"] == "http.disconnect":
@@ -88,7 +90,7 @@ async def read_body(headers: dict[bytes, bytes], receive: Receive) -> bytes:
                 if not message.get("more_body", False):
                     break
     except TimeoutError as error:
-        raise TooSlow(f"the body took longer than {BODY_SECONDS_MAX:g} s") from error
+        raise TooSlow(f"the body took longer than {seconds_max:g} s") from error
     kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
     if size and kind != b"application/json":
         raise NotJson("a body's content type is application/json")

@@ -9,7 +9,8 @@ import pytest
 import uvicorn
 
 from gating.bounded_http import BoundedHttp
-from gating.rest.door import BODY_BYTES_MAX, HEAD_BYTES_MAX
+from gating.rest.door import BODY_BYTES_MAX, HEAD_BYTES_MAX, read_body
+from gating.rest.errors import TooSlow
 from gating.serving import Server, serve_until, tcp_listener
 from tests.gating.rest.served import PROBLEM
 
@@ -91,6 +92,27 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_read(served, operator)
     told = exchanged(served.port, f"{head}Transfer-Encoding: chunked\r\n\r\n".encode(), *[chunk] * 8)
     assert problem_in(told)["status"] == 413
     assert b"connection: close" in told.lower()
+
+
+async def test_a_body_that_does_not_come_is_given_up():
+    async def nothing():
+        await asyncio.Event().wait()
+
+    with pytest.raises(TooSlow):
+        await read_body({b"content-length": b"5", b"content-type": b"application/json"}, nothing, 0.01)
+
+
+def test_a_body_that_breaks_off_changes_nothing(served, operator):
+    before = served.metric("pixelgate_ledger_version")
+    head = (
+        f"POST /api/v1/accounts HTTP/1.1\r\nHost: x\r\nAuthorization: {operator.headers['authorization']}\r\n"
+        "Content-Type: application/json\r\nContent-Length: 500\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", served.port), timeout=20) as peer:
+        peer.sendall(head.encode() + b'{"rulebook":"default"}')
+    operator.ok("GET", "/token")
+    assert served.metric("pixelgate_ledger_version") == before
+    assert "Traceback" not in served.process.log
 
 
 def test_nobodys_body_is_read_at_all(served):
