@@ -37,7 +37,7 @@ class Served:
 
     def client(self, secret=None, *, address="127.0.0.1", **given):
         secret = secret or self.token(**given)["token"]
-        transport = httpx.HTTPTransport(local_address=address)
+        transport = httpx.HTTPTransport(local_address=address, verify=False)  # no TLS here: no 30 ms for its roots
         return Client(
             base_url=f"{self.url}/api/v1",
             headers={"Authorization": f"Bearer {secret}"},
@@ -54,7 +54,7 @@ class Served:
 
     def metric(self, name):
         """The value of a sample, such as `pixelgate_ledger_version`."""
-        lines = httpx.get(f"{self.url}/metrics").text.splitlines()
+        lines = httpx.get(f"{self.url}/metrics", verify=False).text.splitlines()
         return next(float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} "))
 
 

@@ -7,7 +7,7 @@ import threading
 import httpx
 
 from tests.eventually import eventually
-from tests.gating.rest.served import Client, serving
+from tests.gating.rest.served import serving
 from tests.processes import collector, free_port
 
 KEY = {"Idempotency-Key": "one-flip"}
@@ -63,18 +63,3 @@ def test_a_repeated_key_flips_nothing_again_after_a_kill_between_commit_and_answ
         assert (again.status_code, again.headers["idempotency-replayed"]) == (200, "true")
         assert (again.json()["to"], again.json()["version"], again.json()["enforced"]) == ("PAUSED", 2, True)
         assert commands(client, account) == ["create", "pause", "resume"]
-
-
-def test_keys_work_over_a_restart_and_last_used_is_kept(tmp_path):
-    data, port = tmp_path / "data", free_port()
-    with serving(data, port) as served:
-        secret = served.token()["token"]
-        made = served.client(secret).post("/accounts", json={"rulebook": "default"}, headers=KEY).json()
-        assert served.process.stop() == 0
-    with serving(data, port) as served:
-        client = served.client(secret)
-        assert isinstance(client, Client)
-        again = client.post("/accounts", json={"rulebook": "default"}, headers=KEY)
-        assert (again.status_code, again.headers["idempotency-replayed"]) == (201, "true")
-        assert again.json()["account"] == made["account"]
-        assert client.all("/accounts")[0][0]["account"] == made["account"]

@@ -19,7 +19,7 @@ def test_a_key_given_to_two_services_at_once_makes_one_change(postgres_url, redi
         def ask(client, number):
             return client.post(path, json={"source": "web"}, headers={"Idempotency-Key": f"key-{number}"})
 
-        for number in range(5):
+        for number in range(3):
             answers = list(threads.map(ask, clients, [number] * len(clients)))
             assert {answer.status_code for answer in answers} <= {
                 201,
@@ -28,7 +28,7 @@ def test_a_key_given_to_two_services_at_once_makes_one_change(postgres_url, redi
             made = [answer for answer in answers if answer.is_success]
             assert len({answer.json()["write_key"] for answer in made}) == 1
             assert sum("idempotency-replayed" not in answer.headers for answer in made) == 1
-        assert len(clients[0].all(path)[0]) == 1 + 5
+        assert len(clients[0].all(path)[0]) == 1 + 3
         tags = {client.get(f"/accounts/{account}").headers["etag"] for client in clients}
         assert len(tags) == 1
         tag = {"If-Match": tags.pop()}

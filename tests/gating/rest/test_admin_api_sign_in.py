@@ -12,7 +12,7 @@ from tests.gating.rest.served import serving
 
 
 def asked(served, headers, address="127.0.0.1"):
-    with httpx.Client(transport=httpx.HTTPTransport(local_address=address)) as client:
+    with httpx.Client(transport=httpx.HTTPTransport(local_address=address, verify=False)) as client:
         return client.get(f"{served.url}/api/v1/accounts", headers=headers)
 
 
