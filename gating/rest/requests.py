@@ -36,7 +36,7 @@ Values = Annotated[
         }
     ),
 ]
-OnBehalf = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}(:[^\x00]{1,254})?$", max_length=319)]
+OnBehalf = Annotated[str, Field(pattern=r"^[A-Za-z0-9._+-]{1,64}(:[^\x00]{1,254})?$", max_length=319)]
 Provider = Annotated[str, Field(max_length=64, json_schema_extra={"enum": list(providers())})]
 PersonRole = Literal["owner", "admin", "billing"]
 AnyRole = Literal["owner", "admin", "member", "billing", "support", "operator"]

@@ -144,7 +144,8 @@ def test_billing_acts_for_one_account_or_for_all(served, operator):
     account = served.account(rulebook="kustomer", plan="essentials")
     operator.ok("POST", f"/accounts/{account}/commands/cancel", {"confirm": True, "as": "owner"})
     team = served.client(role="billing")
-    assert team.ok("POST", f"/accounts/{account}/commands/restart", {"for": "owner"})["to"] == "ACTIVE"
+    assert team.ok("POST", f"/accounts/{account}/commands/restart", {"for": "member+billing"})["to"] == "ACTIVE"
+    assert operator.ok("GET", f"/accounts/{account}/history")["items"][-1]["for"] == "member+billing"
     served.client(role="billing", account=served.account()).refused(
         404, "POST", f"/accounts/{account}/commands/restart", {"for": "owner"}
     )  # fmt: skip
