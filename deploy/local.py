@@ -14,6 +14,7 @@ from collector.journal.directory import journals
 from collector.metrics import read_counters
 from deploy.demo import demo_write_key, image_tag
 from deploy.errors import RoleFailed
+from deploy.first_token import first_token
 from deploy.live import LiveLine, Meter, Reading
 from deploy.output import say
 from deploy.ports import answers, demand_free, free_port, unix_answers, url_of
@@ -197,12 +198,16 @@ def introduce(directory: DataDirectory, plan: Plan) -> None:
 
     with Gateway.open(directory) as gateway:
         write_key = demo_write_key(gateway)
+        token = first_token(gateway) if plan.admin_port else None
     collector = url_of(plan.host, plan.port)
     lines = [("collector", collector)]
     if write_key is not None:
         lines.append(("pixel", image_tag(collector, write_key)))
     if plan.admin_port:
-        lines.append(("admin", f"{url_of(plan.admin_host, plan.admin_port)}/metrics"))
+        admin = url_of(plan.admin_host, plan.admin_port)
+        lines += [("admin", f"{admin}/metrics"), ("api", f"{admin}/api/v1")]
+    if token is not None:
+        lines.append(("token", f"{token}  (an operator's, shown this once)"))
     lines.append(("data", str(directory.root)))
     for name, value in lines:
         print(f"{name.ljust(9)}  {value}")

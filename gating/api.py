@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from gating import account as lifecycle
+from gating.actor import Channel, actor_of
 from gating.clock_api import add_clock
 from gating.commits import WAIT_SECONDS, Waiting
 from gating.errors import PixelgateError
@@ -37,7 +38,7 @@ class Change(_Body):
 
     def who(self, on_behalf: str | None = None) -> Who:
         """For the history."""
-        return Who(self.actor, self.role, on_behalf)
+        return Who(actor_of(Channel.CLI, self.actor), self.role, on_behalf)
 
     def waiting(self) -> Waiting:
         """How long the answer may take."""
@@ -126,7 +127,7 @@ def make_api(service: Service) -> FastAPI:
     @api.post(accounts + "/{account}/commands/{command}")
     async def do(account: str, command: str, body: Command) -> dict[str, Any]:
         request = lifecycle.Request(
-            command, body.role, actor=body.actor, on_behalf=body.on_behalf, reason=body.reason,
+            command, body.role, actor=body.who().id, on_behalf=body.on_behalf, reason=body.reason,
             confirm=body.confirm, values=body.values,
         )  # fmt: skip
         return await service.do(account, request, waiting=body.waiting(), dry_run=body.dry_run)

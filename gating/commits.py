@@ -34,10 +34,18 @@ GROUP_MAX: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Whether to return only when every worker enforces the change, and how long to wait for that."""
+    """Whether to return only when every worker enforces the change, and how long to wait for that.
+
+    around: what must stand or fall with the change, in its own transaction: given the change, returns what is run.
+    """
 
     wait: bool = True
     timeout_seconds: float = WAIT_SECONDS
+    around: Callable[[Change], Change] | None = None
+
+    def framed(self, change: Change) -> Change:
+        """The change with what is around it."""
+        return change if self.around is None else self.around(change)
 
 
 @dataclass(slots=True)
@@ -86,7 +94,7 @@ class Commits:
         change raises, Unreachable, NotEnforcedInTime (committed all the same).
         """
         asked_ns = boot_ns()
-        asked = _Asked(change, asyncio.get_running_loop().create_future(), alone, account, {})
+        asked = _Asked(waiting.framed(change), asyncio.get_running_loop().create_future(), alone, account, {})
         self._asked.append(asked)
         if self._running is None:
             self._running = asyncio.create_task(self._drain())

@@ -51,6 +51,9 @@ class GatingSettings(LeadSettings):
         None, description="file of certificates (PEM) that effects' receiver and mail server may be signed by too"
     )
     admin_port: int = Field(8081, ge=0, le=65535, description="admin port: /metrics and health; 0 for none")
+    auth_tries: int = Field(
+        10, ge=0, le=1_000_000, description="wrong tokens that one address may give the admin API before it must wait"
+    )
     stripe_secret: str | None = Field(
         None, description="Stripe's signing secret of the webhook endpoint; several by comma while one is rolled"
     )

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -48,7 +49,22 @@ def operations(
 
     return Starlette(
         routes=[Route("/metrics", scrape), Route("/health/live", live), Route("/health/ready", ready)],
+        exception_handlers={HTTPException: _problem},
     )
+
+
+async def _problem(_: Request, error: Exception) -> Response:
+    """What is not there, or not by this method, as a problem document (RFC 9457)."""
+    if not isinstance(error, HTTPException):
+        raise error
+    document = {
+        "type": "about:blank",
+        "title": error.detail,
+        "status": error.status_code,
+        "detail": "there are /metrics, /health/live and /health/ready here, to be read",
+        "code": "not_found" if error.status_code == 404 else "not_allowed",
+    }
+    return JSONResponse(document, error.status_code, headers=error.headers, media_type="application/problem+json")
 
 
 def server_of(app: ASGIApp) -> Server:

@@ -35,11 +35,11 @@ class People:
         """Add somebody to an account. Raises NotFound, InputInvalid, Refused."""
         person = new_person(account, role, email, permissions, self._clock.now_us())
         self._ledger.change(lambda transaction: transaction.add_person(person))
-        return _person_view(person)
+        return person_view(person)
 
     def of(self, account: str) -> list[Document]:
         """Who belongs to the account. Raises NotFound."""
-        return [_person_view(person) for person in self._ledger.people(account)]
+        return [person_view(person) for person in self._ledger.people(account)]
 
     def remove(self, account: str, person: str) -> Document:
         """Take somebody out of an account. Raises NotFound."""
@@ -65,21 +65,23 @@ class People:
         named = checked_permissions(role, permissions)
         token = TokenRow(f"token-{secrets.token_hex(8)}", role, account, person, named, now_us, expires_us)
         self._ledger.tokens.add(token, digest)
-        return {**self._token_view(token), "token": secret}
+        return {**self.token_view(token), "token": secret}
 
     def tokens(self) -> list[Document]:
         """All tokens without their secrets."""
-        return [self._token_view(token) for token in self._ledger.tokens.all()]
+        return [self.token_view(token) for token in self._ledger.tokens.all()]
 
     def revoke_token(self, token: str) -> Document:
         """End a token. Raises NotFound."""
-        return self._token_view(self._ledger.tokens.revoke(token, self._clock.now_us()))
+        return self.token_view(self._ledger.tokens.revoke(token, self._clock.now_us()))
 
-    def _token_view(self, token: TokenRow) -> Document:
+    def token_view(self, token: TokenRow) -> Document:
+        """A token without its secret."""
         return {
             "id": token.id, "role": token.role, "account": token.account, "person": token.person,
             "permissions": list(token.permissions), "created_at": rfc3339(token.created_at_us),
             "expires_at": _time(token.expires_at_us), "revoked_at": _time(token.revoked_at_us),
+            "used_at": _time(token.used_at_us),
             "holds": token.holds(self._clock.now_us()),
         }  # fmt: skip
 
@@ -88,7 +90,8 @@ def _time(at_us: int | None) -> str | None:
     return None if at_us is None else rfc3339(at_us)
 
 
-def _person_view(person: PersonRow) -> Document:
+def person_view(person: PersonRow) -> Document:
+    """Somebody of an account."""
     return {
         "person": person.id, "account": person.account, "role": person.role,
         "permissions": list(person.permissions), "email": person.email, "created_at": rfc3339(person.created_at_us),

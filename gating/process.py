@@ -19,6 +19,7 @@ from starlette.types import ASGIApp
 
 from gating.admin import make_admin
 from gating.api import make_api
+from gating.bounded_http import BoundedHttp
 from gating.clock import Clock, boot_id, boot_ns
 from gating.clock_metrics import ClockMetrics
 from gating.config import GatingSettings, LeadSettings
@@ -33,6 +34,7 @@ from gating.lead import Lead
 from gating.ledger import CHANGE, Ledger, Term, sqlite_url
 from gating.local_lead import LocalLead
 from gating.relay_metrics import RelayMetrics
+from gating.rest.app import Rest
 from gating.service import Service
 from gating.serving import Server, serve_until, stop_event, tcp_listener, unix_listener
 from gating.tasks import Tasks
@@ -43,6 +45,8 @@ from gating.webhooks.webhooks import Webhooks
 TERM_NS: Final = 10_000_000_000
 TERM_RENEW_SECONDS: Final = 2.0
 """A term outlives four renewals that fail; each is one commit, about a millisecond."""
+CONNECTIONS_MAX: Final = 512
+"""Open connections of the admin port; more are answered 503."""
 SWEEP_SECONDS: Final = 0.5
 """How late a deadline is made durable; the gates enforced it at its moment."""
 
@@ -176,20 +180,21 @@ async def _serve(directory: DataDirectory, settings: GatingSettings, leading: Le
     runner = _runner(directory, settings, leading)
     doors = [_door(leading.api, unix_listener(directory.gating_socket))]
     billing = Webhooks(settings, leading.ledger, leading.service, leads=lambda: leading.leads)
+    rest = Rest(directory, leading.ledger, leading.service, leads=lambda: leading.leads, auth_tries=settings.auth_tries)
     if settings.admin_port:
         listener = tcp_listener(settings.admin_host, settings.admin_port)
-        desk = leading.service.clock_desk
-        metrics = (*_metrics(leading, runner), billing.counts)
-        admin = make_admin(directory, leading.lead, *metrics, not_ready=desk.not_ready)
-        doors.append(_door(billing.before(admin), listener))
+        metrics = (*_metrics(leading, runner), billing.counts, rest.metrics)
+        admin = make_admin(directory, leading.lead, *metrics, not_ready=leading.service.clock_desk.not_ready)
+        app = billing.before(rest.beside(admin))
+        doors.append(_door(app, listener, http=BoundedHttp, limit_concurrency=CONNECTIONS_MAX))
     stopped = stop_event()
-    tasks = Tasks(
-        (*leading.works(), *billing.works(), _sweep(leading), runner.run(), leading.service.refusals.run()), stopped
-    )
+    works = (*leading.works(), *billing.works(), *rest.works(), leading.service.refusals.run())
+    tasks = Tasks((*works, _sweep(leading), runner.run()), stopped)
     try:
         await serve_until(stopped, doors)
     finally:
         directory.gating_socket.unlink(missing_ok=True)
+        rest.close()
         await tasks.close()
 
 
@@ -212,10 +217,11 @@ def _metrics(leading: Led, runner: Runner) -> list[Collector]:
     return found if relay is None else [*found, RelayMetrics(relay.status)]
 
 
-def _door(app: ASGIApp, listener: socket.socket) -> tuple[uvicorn.Server, socket.socket]:
+def _door(app: ASGIApp, listener: socket.socket, **more: Any) -> tuple[uvicorn.Server, socket.socket]:
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, server_header=False, lifespan="off", timeout_graceful_shutdown=15
-    )
+        app, log_config=None, access_log=False, server_header=False, lifespan="off", timeout_graceful_shutdown=15,
+        **more,
+    )  # fmt: skip
     return Server(config), listener
 
 

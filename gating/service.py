@@ -120,7 +120,7 @@ class Service:
             return flip_view(decision, version), changes
 
         if dry_run:
-            document = await self.in_turn(lambda: self._dry_run(change))
+            document = await self.in_turn(lambda: self._dry_run(waiting.framed(change)))
             return {**document, "version": None, "enforced": False, "workers": 0, "waited_ms": 0.0, "dry_run": True}
         attempt = Attempt(account, request.command, _who(request))
         return await self.refusals.watch(attempt, change, waiting, self._commits.commit)
@@ -223,9 +223,9 @@ class Service:
         await self._commits.settle_doubt()
         return await self.sweeper.step()
 
-    async def commit(self, change: Change) -> Document:
-        """Another room's change in one transaction, announced to the workers; waits for none of them."""
-        return await self._commits.commit(change, Waiting(wait=False))
+    async def commit(self, change: Change, waiting: Waiting = Waiting(wait=False)) -> Document:
+        """Another room's change in one transaction, announced to the workers; waits for none of them by default."""
+        return await self._commits.commit(change, waiting)
 
     # ---- questions --------------------------------------------------------------------------------------------------
 

@@ -73,7 +73,9 @@ def tcp_listener(host: str, port: int, *, shared: bool = False) -> socket.socket
     Raises Unreachable, naming the address, where it is taken or not this host's.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # With the protocol's number, or asyncio takes it for no TCP and sets no TCP_NODELAY (selector_events.py): an
+    # answer's body then waits for the head's delayed acknowledgement, 40 ms.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if shared:

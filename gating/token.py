@@ -50,10 +50,13 @@ def checked_permissions(role: Role, permissions: Iterable[str]) -> tuple[str, ..
 
 
 def demand_scope(role: Role, account: str | None) -> None:
-    """Raises InputInvalid unless the role acts for an account where one is given, and for all where none is."""
+    """Raises InputInvalid unless the role acts for an account where one is given, and for all where none is.
+
+    Billing does either: an account's own person, or the team that looks after every account's billing.
+    """
     if role is Role.SYSTEM:
         raise InputInvalid("role 'system' is the sweeper's and the webhooks'; no token has it")
-    if role in ACCOUNT_ROLES and account is None:
+    if role in ACCOUNT_ROLES and role is not Role.BILLING and account is None:
         raise InputInvalid(f"role {role.value!r} acts for one account; say which by --account")
     if role not in ACCOUNT_ROLES and account is not None:
         raise InputInvalid(f"role {role.value!r} acts for all accounts; leave --account out")

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from gating.account import LAST_ACTIVITY, Decision
+from gating.actor import channel_of
 from gating.feed import StatusChange
 from gating.ledger import AccountRow, HistoryRow, KeyRow
 from gating.ledger.activity import Activity
@@ -76,6 +77,7 @@ def history_view(row: HistoryRow) -> Document:
         "status": row.status,
         "verdict": row.verdict.name,
         "actor": row.actor,
+        "channel": channel_of(row.actor),
         "role": row.role,
         "for": row.on_behalf,
         "effects": list(row.effects),

@@ -58,7 +58,9 @@ def test_every_outcome_stands_in_the_readme_and_no_other():
     assert set(LABELS) == set(Outcome)
 
 
-@pytest.mark.parametrize("package", ["gating", "collector", "consumers", "gating/ledger", "collector/journal"])
+@pytest.mark.parametrize(
+    "package", ["gating", "collector", "consumers", "gating/ledger", "gating/rest", "collector/journal"]
+)
 def test_every_module_stands_on_its_packages_map(package):
     """Each `__init__` maps its rooms."""
     directory = ROOT / package

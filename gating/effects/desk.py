@@ -31,11 +31,7 @@ def add_routes(api: FastAPI, ledger: Ledger, clock: Clock, in_turn: InTurn) -> N
     @api.get(base + "/due")
     def due() -> list[dict[str, Any]]:
         now_us = clock.now_us()
-        return [
-            {"id": task["id"], "account": task["account"], "kind": task["kind"], "due": rfc3339(task["due_at_us"]),
-             "overdue": task["due_at_us"] < now_us}
-            for task in rows.tasks()
-        ]  # fmt: skip
+        return [task_view(task, now_us) for task in rows.tasks()]
 
     @api.post(base + "/{effect}/retry")
     async def retry(effect: int) -> dict[str, Any]:
@@ -58,4 +54,15 @@ def owed_view(effect: Owed) -> dict[str, Any]:
         "tries": effect.tries,
         "next": None if effect.next_at_us is None else rfc3339(effect.next_at_us),
         "last_error": effect.last_error,
+    }
+
+
+def task_view(task: dict[str, Any], now_us: int) -> dict[str, Any]:
+    """What a person has to do, and whether its time has passed."""
+    return {
+        "id": task["id"],
+        "account": task["account"],
+        "kind": task["kind"],
+        "due": rfc3339(task["due_at_us"]),
+        "overdue": task["due_at_us"] < now_us,
     }

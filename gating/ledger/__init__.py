@@ -11,6 +11,8 @@ chain                 rows that hold the digest of the one before
 history, projections  whether everything is still as it was recorded
 refusals              what was refused, chained as the history is
 people, tokens        who belongs to an account; what people and programs sign in with
+idempotency           what was answered under a caller's key, so that asking again changes nothing
+pages                 lists in pages, for whoever must not read them whole
 lead, lead_rows       who may grant leases
 beat, activity        the leader's heartbeat; when accounts were last active, as the consumers report it
 relayed               how far changes were carried to places that keep no count
@@ -25,7 +27,7 @@ engines               which one a URL asks for: sqlite (a file), or postgres (a 
 
 from gating.ledger.keys import KeyEdit, Rotation, new_write_key
 from gating.ledger.lead import LeadRow, Term
-from gating.ledger.ledger import Ledger
+from gating.ledger.ledger import Ledger, no_account
 from gating.ledger.people import PersonRow
 from gating.ledger.place import ledger_url
 from gating.ledger.purges import Noted, Owed, Purges
@@ -63,6 +65,7 @@ __all__ = [
     "Who",
     "ledger_url",
     "new_write_key",
+    "no_account",
     "sqlite_url",
     "standing_at",
 ]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 import orjson
-from sqlalchemy import Connection, and_, case, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, delete, func, insert, or_, select, true, update
 
 from gating.errors import NotFound
 from gating.ledger import tables
@@ -77,23 +77,29 @@ class EffectRows:
         with self._store.reading() as connection:
             return self._owed(connection, and_(tables.EFFECTS, _owed.id > after), limit)
 
-    def owed(self, limit: int = PAGE_ROWS) -> list[Owed]:
-        """Every effect that is owed, oldest first."""
+    def owed(self, limit: int = PAGE_ROWS, *, after: int = -1, account: str | None = None) -> list[Owed]:
+        """Every effect that is owed (of an account), beyond id `after`, oldest first."""
+        wanted = and_(tables.EFFECTS, _owed.id > after, _of(_owed.account, account))
         with self._store.reading() as connection:
-            return self._owed(connection, tables.EFFECTS, limit)
+            return self._owed(connection, wanted, limit)
 
-    def dead(self, limit: int = PAGE_ROWS) -> list[Owed]:
-        """Dead letters, oldest first."""
+    def dead(self, limit: int = PAGE_ROWS, *, after: int = -1, account: str | None = None) -> list[Owed]:
+        """Dead letters (of an account), beyond id `after`, oldest first."""
+        wanted = select(tables.effect_dead).where(_dead.id > after, _of(_dead.account, account))
         with self._store.reading() as connection:
-            rows = connection.execute(select(tables.effect_dead).order_by(_dead.id).limit(limit)).all()
+            rows = connection.execute(wanted.order_by(_dead.id).limit(limit)).all()
         return [
             Owed(r.id, r.account, r.at_us, r.kind, orjson.loads(r.payload), r.tries, last_error=r.last_error)
             for r in rows
         ]
 
-    def tasks(self, limit: int = PAGE_ROWS) -> list[dict[str, Any]]:
-        """What people still have to do, the soonest first."""
-        wanted = select(tables.effect_tasks).where(_tasks.done_at_us.is_(None))
+    def tasks(
+        self, limit: int = PAGE_ROWS, *, after: tuple[int, int] = (-1, -1), account: str | None = None
+    ) -> list[dict[str, Any]]:
+        """What people still have to do (for an account), the soonest first, beyond (due, id) `after`."""
+        due_us, task = after
+        beyond = or_(_tasks.due_at_us > due_us, and_(_tasks.due_at_us == due_us, _tasks.id > task))
+        wanted = select(tables.effect_tasks).where(_tasks.done_at_us.is_(None), beyond, _of(_tasks.account, account))
         with self._store.reading() as connection:
             rows = connection.execute(wanted.order_by(_tasks.due_at_us, _tasks.id).limit(limit)).all()
         return [{"id": r.id, "account": r.account, "kind": r.kind, "due_at_us": r.due_at_us} for r in rows]
@@ -250,6 +256,11 @@ class EffectRows:
                  r.last_error)
             for r in connection.execute(wanted)
         ]  # fmt: skip
+
+
+def _of(column: ColumnElement[str], account: str | None) -> ColumnElement[bool]:
+    """The condition that a row is the account's; none where no account is given."""
+    return true() if account is None else column == account
 
 
 def _forget(connection: Connection, effect_id: int) -> None:

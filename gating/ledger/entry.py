@@ -26,6 +26,8 @@ _ID: Final = re.compile(r"[A-Za-z0-9._:-]{0,128}")
 """No `@` and no space: an address or a name would stay in the history for ever."""
 _ACCOUNT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """It stands in paths, file names and journal records of at most 64 bytes."""
+_ON_BEHALF: Final = re.compile(r"[A-Za-z0-9._:+-]{0,128}")
+"""A role, or one with a permission: `member+billing`."""
 
 Effects = tuple[tuple[str, bytes], ...]
 
@@ -78,7 +80,7 @@ class Entry:
         on_behalf, _, person = (who.on_behalf or "").partition(":")
         if person:
             texts["on_behalf"] = person
-        if not _ID.fullmatch(who.id) or not _ID.fullmatch(on_behalf):
+        if not _ID.fullmatch(who.id) or not _ON_BEHALF.fullmatch(on_behalf):
             raise InputInvalid(
                 "who acts is recorded for ever, so it is given by an id: up to 128 letters, digits, '.', '_', ':', '-'"
             )

@@ -268,7 +268,7 @@ class Ledger(LeadRows):
         """All changes of the account, oldest first, each with what was written beside it. Raises NotFound."""
         rows = self._history_of(account)
         if not rows:
-            raise _no_account(account)
+            raise no_account(account)
         details: dict[int, dict[str, str]] = {}
         for row in self._rows(select(tables.details).where(tables.details.c.account == account)):
             details.setdefault(row.version, {})[row.name] = row.text
@@ -340,7 +340,7 @@ class Ledger(LeadRows):
     def _one(self, wanted: Any, account: str) -> Row[Any]:
         rows = self._rows(wanted)
         if not rows:
-            raise _no_account(account)
+            raise no_account(account)
         return rows[0]
 
     def _history_of(self, account: str) -> list[Row[Any]]:
@@ -359,5 +359,6 @@ class Ledger(LeadRows):
         return Timeline(key.account, key.write_key, key.created_at_us, key.revoked_at_us, changes)
 
 
-def _no_account(account: str) -> NotFound:
+def no_account(account: str) -> NotFound:
+    """What is said of an account that there is not."""
     return NotFound(f"there is no account {account[:80]!r}; `pixelgate account list` shows those there are")

@@ -34,7 +34,7 @@ from gating.ledger.tables_owed import (
     webhook_subscriptions,
 )
 
-REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
+REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010")
 """Every migration, oldest first; this release reads and writes the last one's schema."""
 
 __all__ = [
@@ -54,6 +54,7 @@ __all__ = [
     "gate",
     "heartbeat",
     "history",
+    "idempotency",
     "keys",
     "lead",
     "meta",
@@ -302,4 +303,19 @@ activity_reporters = Table(
     Column("place", NAME, primary_key=True),
     Column("until_us", BIG, nullable=False),
     Column("seen_at_us", BIG, nullable=False),
+)
+
+# What changes answered that were asked for under a key of the caller's, so that asking again changes nothing
+# (`idempotency.py`). A row goes after a day, or with its account. scope: the token's id.
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("scope", NAME, primary_key=True),
+    Column("key", NAME, primary_key=True),
+    Column("request", LargeBinary, nullable=False),  # SHA-256 of what was asked
+    Column("account", NAME, nullable=False),
+    Column("at_us", BIG, nullable=False),
+    Column("answer", Text, nullable=False),  # the change's document as JSON
+    Index(None, "at_us"),
+    Index(None, "account"),
 )

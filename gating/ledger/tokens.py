@@ -1,16 +1,17 @@
 """Bearer tokens as the ledger keeps them, reached as `Ledger.tokens`; a secret never comes here."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self, TypeVar
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, or_, select, update
 
 from gating.errors import NotFound, Refused
 from gating.ledger.retry import noted
 from gating.ledger.store import Store
-from gating.ledger.tables import accounts, tokens
-from gating.status import Role
+from gating.ledger.tables import accounts, people, tokens
+from gating.status import Role, Status
 
 T = TypeVar("T")
 
@@ -30,13 +31,14 @@ class TokenRow:
     created_at_us: int
     expires_at_us: int | None
     revoked_at_us: int | None = None
+    used_at_us: int | None = None
 
     @classmethod
     def of(cls, row: Row[Any]) -> Self:
         """From a row of the table."""
         return cls(
             row.id, Role(row.role), row.account, row.person, tuple(json.loads(row.permissions)), row.created_at_us,
-            row.expires_at_us, row.revoked_at_us,
+            row.expires_at_us, row.revoked_at_us, row.used_at_us,
         )  # fmt: skip
 
     def holds(self, now_us: int) -> bool:
@@ -89,6 +91,32 @@ class TokenRows:
         """The token whose secret has this digest, ended or not; None where there is none."""
         found = self._listed(select(tokens).where(tokens.c.digest == digest))
         return found[0] if found else None
+
+    def acting(self, digest: bytes) -> TokenRow | None:
+        """The token whose secret has this digest, ended or not, as long as whom it stands for is there: None too for
+        one of somebody who left the account, or of an account that is DELETED."""
+        theirs = (people.c.id == tokens.c.person) & (people.c.account == tokens.c.account)
+        wanted = (
+            select(tokens)
+            .select_from(tokens.outerjoin(people, theirs).outerjoin(accounts, accounts.c.id == tokens.c.account))
+            .where(tokens.c.digest == digest, people.c.removed_at_us.is_(None))
+            .where(or_(accounts.c.id.is_(None), accounts.c.status != Status.DELETED.value))
+        )
+        found = self._listed(wanted)
+        return found[0] if found else None
+
+    def get(self, token: str) -> TokenRow | None:
+        """The token with this id, ended or not; None where there is none."""
+        found = self._listed(select(tokens).where(tokens.c.id == token))
+        return found[0] if found else None
+
+    def note_used(self, used: Mapping[str, int]) -> None:
+        """Note when tokens (by id) were last used; a time never goes back."""
+        later = or_(tokens.c.used_at_us.is_(None), tokens.c.used_at_us < bindparam("at_us"))
+        going = update(tokens).where(tokens.c.id == bindparam("token"), later).values(used_at_us=bindparam("at_us"))
+        rows = [{"token": token, "at_us": at_us} for token, at_us in sorted(used.items())]
+        if rows:
+            noted(self._store, lambda connection: connection.execute(going, rows))
 
     def _listed(self, wanted: Any) -> list[TokenRow]:
         with self._store.reading() as connection:

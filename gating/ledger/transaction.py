@@ -17,7 +17,7 @@ from sqlalchemy import delete, insert, select, update
 from gating.account import Account, Decision, Standing
 from gating.errors import AlreadyExists, Refused
 from gating.feed import StatusChange
-from gating.ledger import activity, billing, events, purges, tables
+from gating.ledger import activity, billing, events, idempotency, purges, tables
 from gating.ledger.book import Loaded, settled_state
 from gating.ledger.entry import Entry, check_account_id, effects_of
 from gating.ledger.given_key import check_given
@@ -252,6 +252,7 @@ class Transaction(Opened):
             raise Refused(f"account {account!r} is not deleted: nothing of it is purged")
         erased = self.erase_details(account) + events.erase_account(self._connection, account)
         activity.erase(self._connection, account)
+        idempotency.erase_account(self._connection, account)
         payments, until_us = billing.keep(self._connection, account, years)
         if left := purges.words_left(self._connection, account):
             raise ValueError(f"{left} texts of a purged account are left")

@@ -32,12 +32,14 @@ class Desk:
         self._ledger = ledger
         self._service = service
 
-    async def events(self, state: str | None, account: str | None, before: int | None) -> list[Document]:
-        """Stored events, newest first, PAGE_ROWS at the most, below sequence `before`. Raises InputInvalid."""
+    async def events(
+        self, state: str | None, account: str | None, before: int | None, limit: int = PAGE_ROWS
+    ) -> list[Document]:
+        """Stored events, newest first, `limit` at the most, below sequence `before`. Raises InputInvalid."""
         if state is not None and state not in list(State):
             raise InputInvalid(f"no state {state[:40]!r}; there are: {', '.join(State)}")
         wanted = None if state is None else State(state)
-        rows = await self._look(lambda connection: events.page(connection, wanted, account, before, PAGE_ROWS))
+        rows = await self._look(lambda connection: events.page(connection, wanted, account, before, limit))
         return [_line(row) for row in rows]
 
     async def event(self, event: str) -> Document:

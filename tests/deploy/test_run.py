@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from collector.metrics import read_counters
@@ -175,3 +176,37 @@ def test_a_busy_port_is_named_in_one_line_before_anything_starts(pixelgate: Cons
     assert f"port {port} " in ran.error_line
     assert option in ran.error_line
     assert not any((pixelgate.data / "journals").iterdir())
+
+
+def asked(url: str, token: str) -> tuple[int, dict[str, object]]:
+    """The status and document of a question to the admin API."""
+    answer = httpx.get(url, headers={"Authorization": f"Bearer {token}"}, timeout=30)
+    return answer.status_code, answer.json()
+
+
+def test_the_first_run_shows_an_operators_token_once_and_the_api_takes_it(pixelgate: Console, tmp_path: Path) -> None:
+    """And usage comes from the consumer that runs beside: hits of hidden times are an operator's to see, no owner's."""
+    admin = str(free_port())
+    with running(pixelgate, tmp_path / "first", free_port(), "--admin-port", admin) as run:
+        api = re.findall(r"^api +(\S+)$", run.output, re.MULTILINE)[0]
+        token = re.findall(r"^token +(pixelgate_\S+) ", run.output, re.MULTILINE)[0]
+        assert api == f"http://127.0.0.1:{admin}/api/v1"
+        owner = pixelgate("token", "create", "--role", "owner", "--account", "demo", "--json").json["token"]
+        assert asked(f"{api}/token", token)[1]["role"] == "operator"
+        run.fire(5)
+        pixelgate("account", "do", "demo", "pause", "--json")
+        run.fire(3)
+        assert visible(pixelgate("report", "demo", "--settled", "20", "--json")) == 5
+        status, usage = asked(f"{api}/accounts/demo/usage", token)
+        assert (status, usage["events"]) == (200, {"visible": 5, "hidden": 3, "unverified": 0})
+        status, problem = asked(f"{api}/accounts/demo/usage", owner)
+        assert (status, problem["code"]) == (403, "access_denied")
+        pixelgate("account", "do", "demo", "resume", "--json")
+        status, usage = asked(f"{api}/accounts/demo/usage", owner)
+        assert (status, usage["events"], usage["access"]) == (200, {"visible": 8}, "FULL")
+        assert asked(f"{api}/accounts/demo/usage?month=2001-01", owner)[1]["events"] == {"visible": 0}
+        assert run.interrupt() == 0
+    with running(pixelgate, tmp_path / "second", free_port(), "--admin-port", admin) as run:
+        assert "pixelgate_" not in run.output
+        assert asked(f"{api}/token", token)[0] == 200
+        assert run.interrupt() == 0

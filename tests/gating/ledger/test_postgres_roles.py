@@ -15,7 +15,8 @@ from gating.clock import boot_ns
 from gating.datadir import DataDirectory
 from gating.election import Candidate
 from gating.errors import Refused, Unreachable
-from gating.ledger import CHANGE, Ledger, Who
+from gating.ledger import CHANGE, Ledger, Who, idempotency
+from gating.ledger.idempotency import Answered
 from gating.status import Role
 from tests.gating.led import led
 from tests.gating.ledger.desk import START_US, Desk
@@ -73,6 +74,11 @@ async def test_the_gating_service_does_all_its_work(roles, tmp_path):
         assert ledger.record_enforced(ledger.lead().term, 4)
         ledger.relayed.note("redis", 4)
         ledger.relayed.note("redis", 5)
+        token = service.people.create_token(Role.OPERATOR, None, None, [], None)["id"]
+        ledger.tokens.note_used({token: 1})
+        answered = Answered(b"request", {})
+        ledger.note(lambda c: idempotency.keep(c, token, "key", answered, account="shop", at_us=1))
+        assert ledger.note(lambda connection: idempotency.sweep(connection, 2)) == 1
         with ledger.begin() as transaction:
             assert transaction.erase_details("shop") > 0
             transaction.new_epoch()
@@ -139,7 +145,7 @@ def test_a_stranger_may_not_even_connect(roles, postgres_server):
 
 def test_a_service_that_may_not_migrate_says_so_and_the_owner_does(roles):
     with psycopg.connect(roles["pixelgate_owner"], autocommit=True) as owner:
-        owner.execute("DROP TABLE webhook_events, webhook_customers, webhook_subscriptions")
+        owner.execute("DROP TABLE webhook_events, webhook_customers, webhook_subscriptions, idempotency")
         owner.execute("DROP TABLE heartbeat, activity, activity_reporters")
         owner.execute("DROP INDEX ix_outbox_effects")
         # What came after 0002.
