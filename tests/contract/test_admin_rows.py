@@ -145,4 +145,4 @@ def test_pages_go_through_every_row_once_in_order(desk, people, ledger, limit):
         lambda c, after: pages.deadlines(c, after, limit),
         lambda row: (row.account.deadline.at_us, row.id), pages.START,
     )  # fmt: skip
-    assert [row.id for row in due] == ledger.deadlines(desk.now_us + 30 * DAY_US) == ["B", "b_1", "a"]
+    assert [row.id for row in due] == ["B", "b_1", "a"]

@@ -50,7 +50,7 @@ async def test_a_refused_command_is_written_down_with_its_rule(house):
     assert (await refused(house, "delete"))["code"] == "needs_missing"
     assert (await refused(house, "unsuspend"))[
         "rule"
-    ] == "default.toml:11"  # where PAUSED stands, which has no such row
+    ] == "default.toml:12"  # where PAUSED stands, which has no such row
 
 
 @pytest.mark.parametrize(
