@@ -6,9 +6,11 @@ pages by the id, so however much waits (a receiver that is down for a day), no l
 """
 
 from collections.abc import Collection
-from typing import Final
+from typing import Any, Final
 
-from gating.ledger.effects import EffectRows, Owed
+from sqlalchemy import Row
+
+from gating.ledger.effects import EffectRows, Owed, owed_of
 
 PAGE_ROWS: Final = 64
 LOOK_ROWS: Final = 2_000
@@ -38,10 +40,10 @@ class Rounds:
         read = 0
         while read < LOOK_ROWS and len(found) < limit:
             page = self._rows.page(self._after, PAGE_ROWS)
-            for effect in page:
-                if self._may_be_tried(effect, now_us, without):
-                    found.append(effect)
-                self._after = effect.id
+            for row in page:
+                if self._may_be_tried(row, now_us, without):
+                    found.append(owed_of(row))
+                self._after = row.id
                 if len(found) == limit:
                     return found
             if len(page) < PAGE_ROWS:
@@ -51,11 +53,11 @@ class Rounds:
             read += len(page)
         return found
 
-    def _may_be_tried(self, effect: Owed, now_us: int, without: Collection[str]) -> bool:
-        if effect.kind not in self._kinds or effect.account in self._met:
+    def _may_be_tried(self, row: Row[Any], now_us: int, without: Collection[str]) -> bool:
+        if row.kind not in self._kinds or row.account in self._met:
             return False
-        waits = effect.next_at_us is not None and effect.next_at_us > now_us
-        if waits and not effect.tries:
+        waits = row.next_at_us is not None and row.next_at_us > now_us
+        if waits and not row.tries:
             return False
-        self._met.add(effect.account)
-        return not waits and effect.account not in without
+        self._met.add(row.account)
+        return not waits and row.account not in without

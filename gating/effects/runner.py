@@ -27,7 +27,7 @@ ACCOUNTS_MAX: Final = 8
 """Accounts whose effects are carried out at once: so many connections a receiver sees."""
 POLL_SECONDS: Final = 0.5
 PAUSE_SECONDS: Final = 0.02
-"""Between two looks of one round."""
+"""Between two looks, however much is owed: each reads the ledger, and flips share its thread's interpreter."""
 TRY_SECONDS: Final = 60.0
 TRIES_MAX: Final = 20
 TRYING_SECONDS_MAX: Final = 3 * 24 * 3600
@@ -87,8 +87,8 @@ class Runner:
                 ended = list(self._busy.values())
                 if ended:
                     await asyncio.wait(ended, timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-                elif not begun:
-                    await asyncio.sleep(POLL_SECONDS if self._rounds.is_over else PAUSE_SECONDS)
+                rests = not ended and not begun and self._rounds.is_over
+                await asyncio.sleep(POLL_SECONDS if rests else PAUSE_SECONDS)
                 self._reap()
         finally:
             for task in self._busy.values():

@@ -9,7 +9,21 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, and_, case, delete, func, insert, or_, select, true, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    true,
+    update,
+)
 
 from gating.errors import NotFound
 from gating.ledger import tables
@@ -22,6 +36,16 @@ PAGE_ROWS: Final = 1_000
 ERROR_CHARACTERS_MAX: Final = 300
 
 _owed, _tries, _dead, _tasks = tables.outbox.c, tables.effect_tries.c, tables.effect_dead.c, tables.effect_tasks.c
+
+# Built once: building a statement costs more than running it, and these are run many times a second.
+_OWED: Final = select(
+    tables.outbox, _tries.tries, _tries.first_at_us, _tries.next_at_us, _tries.last_error
+).select_from(tables.outbox.outerjoin(tables.effect_tries, _tries.id == _owed.id))
+_PAGE: Final = _OWED.where(tables.EFFECTS, _owed.id > bindparam("after")).order_by(_owed.id).limit(bindparam("limit"))
+_FORGET: Final = (
+    delete(tables.outbox).where(_owed.id == bindparam("effect")),
+    delete(tables.effect_tries).where(_tries.id == bindparam("effect")),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +96,11 @@ class EffectRows:
 
     # ---- reading ----------------------------------------------------------------------------------------------------
 
-    def page(self, after: int, limit: int) -> list[Owed]:
-        """What is owed beyond an id, oldest first, with how its tries went; at the most `limit`."""
+    def page(self, after: int, limit: int) -> list[Row[Any]]:
+        """What is owed beyond an id, oldest first, with how its tries went; at the most `limit`. Rows as they lie: most
+        are only passed by, and `owed_of` reads one."""
         with self._store.reading() as connection:
-            return self._owed(connection, and_(tables.EFFECTS, _owed.id > after), limit)
+            return list(connection.execute(_PAGE, {"after": after, "limit": limit}).all())
 
     def owed(self, limit: int = PAGE_ROWS, *, after: int = -1, account: str | None = None) -> list[Owed]:
         """Every effect that is owed (of an account), beyond id `after`, oldest first."""
@@ -167,12 +192,8 @@ class EffectRows:
 
     def done(self, effects: Collection[int]) -> None:
         """Forget effects that were carried out or no longer apply, in one transaction. Harmless twice."""
-
-        def forget(connection: Connection) -> None:
-            for effect in effects:
-                _forget(connection, effect)
-
-        noted(self._store, forget)
+        if effects:
+            noted(self._store, lambda connection: _forget(connection, effects))
 
     def defer(self, effect_id: int, until_us: int) -> None:
         """Have an effect wait for its own moment."""
@@ -196,7 +217,7 @@ class EffectRows:
                 **values, payload=row.payload, tries=effect.tries + 1, last_error=error[:ERROR_CHARACTERS_MAX],
                 died_at_us=now_us,
             ))  # fmt: skip
-            _forget(connection, effect.id)
+            _forget(connection, (effect.id,))
 
         noted(self._store, move)
 
@@ -248,14 +269,16 @@ class EffectRows:
         noted(self._store, end)
 
     def _owed(self, connection: Connection, which: Any, limit: int) -> list[Owed]:
-        t = (_tries.tries, _tries.first_at_us, _tries.next_at_us, _tries.last_error)
-        joined = tables.outbox.outerjoin(tables.effect_tries, _tries.id == _owed.id)
-        wanted = select(tables.outbox, *t).select_from(joined).where(which).order_by(_owed.id).limit(limit)
-        return [
-            Owed(r.id, r.account, r.at_us, r.kind, orjson.loads(r.payload), r.tries or 0, r.first_at_us, r.next_at_us,
-                 r.last_error)
-            for r in connection.execute(wanted)
-        ]  # fmt: skip
+        wanted = _OWED.where(which).order_by(_owed.id).limit(limit)
+        return [owed_of(row) for row in connection.execute(wanted)]
+
+
+def owed_of(row: Row[Any]) -> Owed:
+    """One effect, of a row that `page` gave."""
+    return Owed(
+        row.id, row.account, row.at_us, row.kind, orjson.loads(row.payload), row.tries or 0, row.first_at_us,
+        row.next_at_us, row.last_error,
+    )  # fmt: skip
 
 
 def _of(column: ColumnElement[str], account: str | None) -> ColumnElement[bool]:
@@ -263,9 +286,9 @@ def _of(column: ColumnElement[str], account: str | None) -> ColumnElement[bool]:
     return true() if account is None else column == account
 
 
-def _forget(connection: Connection, effect_id: int) -> None:
-    connection.execute(delete(tables.outbox).where(_owed.id == effect_id))
-    connection.execute(delete(tables.effect_tries).where(_tries.id == effect_id))
+def _forget(connection: Connection, effects: Collection[int]) -> None:
+    for statement in _FORGET:
+        connection.execute(statement, [{"effect": effect} for effect in effects])
 
 
 def _set_try(
