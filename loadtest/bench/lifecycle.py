@@ -247,7 +247,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     stand = Stand(work / "stand", cores, environment)
                     sweeps.append(sweeping(stand, ledger, chosen.accounts, chosen.workers))
                 print(f"{ledger}: swept in {sweeps[-1].seconds:.1f} s", flush=True)
-        machine = describe(cores, Path(name))
+        machine = {**describe(cores, Path(name)), "cores": f"{len(os.sched_getaffinity(0))}, nothing is pinned"}
     at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     facts = "\n".join(f"- {what}: {value}" for what, value in machine.items())
     text = page(costs, flips, sweeps, f"# What the lifecycle costs\n\nMeasured {at}.\n\n{facts}\n\n")
