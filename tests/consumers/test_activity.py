@@ -7,11 +7,13 @@ from consumers.settle import MARGIN_US
 from gating.ledger import Ledger, ledger_url
 from tests.consumers.house import now_us
 
+OTHER = "Q7pXc2MnRt9LwZ4bKd8Hsy"
+
 
 @pytest.fixture
 async def service(house):
     house.create()
-    house.create("other", "L" * 22)
+    house.create("other", OTHER)
     service = house.service()
     yield service
     await service.close()
@@ -36,7 +38,7 @@ async def test_an_account_was_last_active_when_its_newest_kept_hit_was_received(
     began_us = now_us()
     at_us = began_us - 10_000_000
     house.hit("v=a", at_us=at_us)
-    house.hit("v=b", account="other", key="L" * 22, at_us=at_us - 5)
+    house.hit("v=b", account="other", key=OTHER, at_us=at_us - 5)
     await taken(service)
     assert await service.activity.step() == 2
     assert rows.of("shop", now_us()).at_us == at_us

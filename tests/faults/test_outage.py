@@ -244,7 +244,7 @@ def freeze_over_a_deadline(roles, service, key):
 
 def test_a_deadline_that_comes_while_gating_is_away_holds_at_its_moment(roles):
     """DESIGN 6: at the edge while a lease runs, in settlement without one, and in the history when gating is back."""
-    key = "limitedKey0"
+    key = "K3vTq8ZrW2mXb6NcL9dYp4"
     open_under(roles, limited_rulebook(), key)
     service = roles.gating()
     worker = roles.collector()
