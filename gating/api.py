@@ -6,10 +6,9 @@ contract's; errors are RFC 9457 problems whose `code` and `exit_code` the comman
 
 from typing import Annotated, Any
 
-import orjson
 from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from gating import account as lifecycle
@@ -126,13 +125,12 @@ def make_api(service: Service) -> FastAPI:
         return await service.receipt(account)
 
     @api.post(accounts + "/{account}/commands/{command}")
-    async def do(account: str, command: str, body: Command) -> Response:
+    async def do(account: str, command: str, body: Command) -> dict[str, Any]:
         request = lifecycle.Request(
             command, body.role, actor=body.who().id, on_behalf=body.on_behalf, reason=body.reason,
             confirm=body.confirm, values=body.values,
         )  # fmt: skip
-        document = await service.do(account, request, waiting=body.waiting(), dry_run=body.dry_run)
-        return Response(orjson.dumps(document), media_type="application/json")  # flips are many: no look at a schema
+        return await service.do(account, request, waiting=body.waiting(), dry_run=body.dry_run)
 
     @api.post(accounts + "/{account}/move")
     async def move(account: str, body: Move) -> dict[str, Any]:

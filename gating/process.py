@@ -178,7 +178,7 @@ async def run(settings: GatingSettings) -> None:
 
 async def _serve(directory: DataDirectory, settings: GatingSettings, leading: Led) -> None:
     runner = _runner(directory, settings, leading)
-    doors = [_door(leading.api, unix_listener(directory.gating_socket), proxy_headers=False)]
+    doors = [_door(leading.api, unix_listener(directory.gating_socket))]
     billing = Webhooks(settings, leading.ledger, leading.service, leads=lambda: leading.leads)
     rest = Rest(directory, leading.ledger, leading.service, leads=lambda: leading.leads, auth_tries=settings.auth_tries)
     if settings.admin_port:

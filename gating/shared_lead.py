@@ -33,9 +33,6 @@ T = TypeVar("T")
 NOTE_SECONDS: Final = 0.1
 """How often a leader looks whether more is enforced without a report having said so: a lease that ran out."""
 
-NOTE_REST_SECONDS: Final = 0.005
-"""Between two notes: each is a transaction, which flips share the server with; others wait so much longer."""
-
 _log = logging.getLogger("pixelgate.gating")
 
 
@@ -249,7 +246,6 @@ class SharedLead:
             try:
                 if await self._ask(partial(self._ledger.record_enforced, term, version, workers)):
                     self._noted = version
-                await asyncio.sleep(NOTE_REST_SECONDS)
             except PixelgateError as error:
                 _log.warning("what is enforced was not noted: %s", error)
                 await asyncio.sleep(NOTE_SECONDS)
