@@ -14,6 +14,7 @@ from tests.eventually import eventually
 from tests.kafka import admin, delete_topics
 from tests.processes import answers
 from tests.scaled_out import Site
+from tests.servers import KafkaCluster
 
 EVENTS = ("pixel.events", "pixel.hidden")
 SETTLED = ("--settled", "60")
@@ -28,17 +29,27 @@ class Shared:
 
 
 @pytest.fixture
-async def site(tmp_path, redis_url, postgres_url, kafka_cluster):
+def kafka(tmp_path):
+    """A broker that looks each second for what is past its retention; others look every five minutes."""
+    quick = {"log_retention_check_interval_ms": "1000", "log_initial_task_delay_ms": "1000"}
+    cluster = KafkaCluster(tmp_path / "kafka", **quick)
+    cluster.start()
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture
+async def site(tmp_path, redis_url, postgres_url, kafka):
     settings = {
         "redis_url": redis_url,
-        "kafka_bootstrap": kafka_cluster.bootstrap,
+        "kafka_bootstrap": kafka.bootstrap,
         "database_url": postgres_url,
         "kafka_compression": "none",  # so that a search of the log's bytes finds what is there
     }
     yield Site(tmp_path, Shared(settings, tmp_path), hosts=1)
-    async with admin(kafka_cluster.bootstrap) as client:
+    async with admin(kafka.bootstrap) as client:
         made = [topic for topic in await client.list_topics() if topic.startswith("pixel.")]
-    await delete_topics(kafka_cluster.bootstrap, *made)
+    await delete_topics(kafka.bootstrap, *made)
 
 
 def fire(site, key, visitor):
@@ -57,7 +68,7 @@ async def keep_briefly(bootstrap):
 
 @pytest.mark.skipif(os.environ.get("PIXELGATE_FAULTS") != "long", reason="over a minute: `make faults` runs it")
 @pytest.mark.timeout(300)
-async def test_a_deleted_account_is_found_nowhere_once_kafkas_retention_has_passed(site, kafka_cluster, postgres_url):
+async def test_a_deleted_account_is_found_nowhere_once_kafkas_retention_has_passed(site, kafka, postgres_url):
     """Gating and consumer are killed (SIGKILL) on the way to the receipt; another account loses nothing."""
     marker, other, word = mark(), mark(), mark()
     with site.running():
@@ -67,7 +78,7 @@ async def test_a_deleted_account_is_found_nowhere_once_kafkas_retention_has_pass
             fire(site, key, marker)
         fire(site, stays, other)
         assert site.json("report", "gone", *SETTLED)["events"]["visible"] == 5
-        broker = kafka_cluster.brokers[0].folder
+        broker = kafka.brokers[0].folder
         assert files_with(broker, marker)
         assert files_with(site.center, marker)
         site.json("account", "do", "gone", "request_deletion", "--as", "owner", "--confirm", "--set", f"note={word}")
@@ -82,7 +93,7 @@ async def test_a_deleted_account_is_found_nowhere_once_kafkas_retention_has_pass
         eventually(lambda: "kafka" in site.json("account", "receipt", "gone")["waits_for"], 60)
         restart(site, "consumer materialise")
         assert files_with(broker, marker)
-        await keep_briefly(kafka_cluster.bootstrap)
+        await keep_briefly(kafka.bootstrap)
         eventually(lambda: site.json("account", "receipt", "gone")["purged_at"], 90)
         receipt = site.json("account", "receipt", "gone")
         found = {row["store"].partition(" ")[0]: (row["found"], row["left"]) for row in receipt["stores"]}

@@ -28,9 +28,6 @@ SETTINGS = {
     "auto.create.topics.enable": "false",
     "group.initial.rebalance.delay.ms": "0",
     "num.partitions": "1",
-    "log.retention.ms": "-1",  # records bear the times that tests give them, years ago; a topic may say otherwise
-    "log.retention.check.interval.ms": "1000",
-    "log.initial.task.delay.ms": "1000",
     "log.cleaner.enable": "true",
     "log.cleaner.dedupe.buffer.size": "2097152",
     "offsets.topic.num.partitions": "1",
