@@ -22,6 +22,8 @@ PAGE_ACCOUNTS: Final = 20_000
 NOTE_ACCOUNTS: Final = 250
 """Of one transaction of the ledger, which flips on SQLite wait for: a few milliseconds."""
 ENDS_SECONDS: Final = 30.0
+FIRST_SECONDS: Final = 5.0
+"""Until the first report: where all roles start together the ledger is only just being made."""
 
 LOG: Final = logging.getLogger("pixelgate.consumers")
 
@@ -47,6 +49,7 @@ class Activity:
 
     async def run(self) -> None:
         """Report now and then, until cancelled."""
+        await asyncio.sleep(min(FIRST_SECONDS, self._seconds))
         while True:
             await self.step()
             await asyncio.sleep(self._seconds)

@@ -109,6 +109,7 @@ class Purger:
 
     async def run(self, until: Callable[[], bool] = lambda: False) -> None:
         """Go on until cancelled, or until that is true between two passes."""
+        await asyncio.sleep(IDLE_SECONDS)  # where all roles start together the ledger is only just being made
         while not until():
             self.waiting = await self.step()
             await asyncio.sleep(WAITING_SECONDS if self.waiting else IDLE_SECONDS)

@@ -34,15 +34,16 @@ service, views          a command from end to end; the documents it answers with
 commits                 changes in transactions, many in one, each by itself
 receipts                what was purged of a deleted account, or what that still waits for
 refusals, tally         what was refused is written down: every one, or how many of a flood
-keys, keys_api          whose a key found in the wild is; that, names and refusals over HTTP
+keys, keys_api          whose a key found in the wild is; the verbs of write keys and of refusals over HTTP
 people, people_api, token, actor
                         who belongs to an account, and what signs in for them: verbs, over HTTP, a token's form; who
                         acted and by which channel, as the history has it
-api, asgi_call          the same verbs over HTTP, with and without a socket
+api, api_change, asgi_call
+                        the same verbs over HTTP, what each change may be given; with and without a socket
 gateway, local_http     the command line's way to them
 admin, operations       the admin port; metrics and health of any role
 rest/                   the service's verbs for people and programs, by bearer tokens
-bounded_http            HTTP for a port that others may reach
+bounded_http, http_body HTTP for a port that others may reach: heads and bodies have an end
 worker_counters, exposition
                         what the workers counted, and as Prometheus reads it
 tasks, relay_metrics    tasks whose failure ends the process; what Prometheus reads of the relay

@@ -9,40 +9,17 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from gating import account as lifecycle
-from gating.actor import Channel, actor_of
+from gating.api_change import Change
 from gating.clock_api import add_clock
-from gating.commits import WAIT_SECONDS, Waiting
 from gating.errors import PixelgateError
-from gating.ledger import Who
+from gating.keys_api import add_keys
 from gating.people_api import add_people
 from gating.service import Service
-from gating.status import Role
 
 PROBLEM = "application/problem+json"
-
-
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
-
-
-class Change(_Body):
-    """What every change may be given."""
-
-    actor: str = Field("local", description="id of who acts; never a name or an address")
-    role: Role = Role.OPERATOR
-    wait: bool = True
-    timeout: float = Field(WAIT_SECONDS, ge=0, le=3600, description="seconds to wait for every worker")
-
-    def who(self, on_behalf: str | None = None) -> Who:
-        """For the history."""
-        return Who(actor_of(Channel.CLI, self.actor), self.role, on_behalf)
-
-    def waiting(self) -> Waiting:
-        """How long the answer may take."""
-        return Waiting(self.wait, self.timeout)
 
 
 class NewAccount(Change):
@@ -70,26 +47,6 @@ class Move(Change):
 
     to_rulebook: str | None = None
     recompute_deadlines: bool = False
-
-
-class NewKey(Change):
-    """`key create`."""
-
-    source: str | None = None
-
-
-class Rotation(Change):
-    """`key rotate`."""
-
-    key: str | None = None
-    source: str | None = None
-    grace: float = 0
-
-
-class Revocation(Change):
-    """`key revoke`."""
-
-    key: str
 
 
 def make_api(service: Service) -> FastAPI:
@@ -139,25 +96,7 @@ def make_api(service: Service) -> FastAPI:
             who=body.who(), waiting=body.waiting(),
         )  # fmt: skip
 
-    @api.get(accounts + "/{account}/keys")
-    async def keys(account: str) -> list[dict[str, Any]]:
-        return await service.keys(account)
-
-    @api.post(accounts + "/{account}/keys", status_code=201)
-    async def create_key(account: str, body: NewKey) -> dict[str, Any]:
-        return await service.create_key(account, source=body.source, who=body.who(), waiting=body.waiting())
-
-    @api.post(accounts + "/{account}/keys/rotate")
-    async def rotate_key(account: str, body: Rotation) -> dict[str, Any]:
-        return await service.rotate_key(
-            account, key=body.key, source=body.source, grace_seconds=body.grace,
-            who=body.who(), waiting=body.waiting(),
-        )  # fmt: skip
-
-    @api.post(accounts + "/{account}/keys/revoke")
-    async def revoke_key(account: str, body: Revocation) -> dict[str, Any]:
-        return await service.revoke_key(account, key=body.key, who=body.who(), waiting=body.waiting())
-
+    add_keys(api, service)
     add_people(api, service)
     add_clock(api, service.clock_desk)
     return api

@@ -3,17 +3,9 @@
 from typing import Any
 
 from fastapi import FastAPI
-from pydantic import BaseModel, ConfigDict
 
+from gating.actor import Channel, actor_of
 from gating.clock_desk import ClockDesk
-
-
-class Confirmation(BaseModel):
-    """`clock confirm`."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    actor: str = "cli"
 
 
 def add_clock(api: FastAPI, desk: ClockDesk) -> None:
@@ -24,5 +16,5 @@ def add_clock(api: FastAPI, desk: ClockDesk) -> None:
         return await desk.show()
 
     @api.post("/api/v1/clock/confirm")
-    async def confirm_clock(body: Confirmation) -> dict[str, Any]:
-        return await desk.confirm(body.actor)
+    async def confirm_clock() -> dict[str, Any]:
+        return await desk.confirm(actor_of(Channel.CLI, "local"))

@@ -142,6 +142,8 @@ class Commits:
         group: list[_Asked] = []
         try:
             changes = await asyncio.get_running_loop().run_in_executor(self._writes, self._run, group)
+            committed_ns = boot_ns()
+            self._lead.announce(changes)
         except Exception as error:
             self._in_doubt = True
             with contextlib.suppress(PixelgateError):
@@ -149,8 +151,6 @@ class Commits:
             for asked in group:
                 _tell(asked, error)
             return
-        committed_ns = boot_ns()
-        self._lead.announce(changes)
         for asked in group:
             _tell(asked, asked.error, committed_ns)
 

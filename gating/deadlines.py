@@ -19,7 +19,7 @@ from gating.times import rfc3339
 
 
 class Deadlines:
-    """Of all accounts of one ledger. reading: the service's clocks now. Not for two threads at once."""
+    """Of all accounts of one ledger. reading: the service's clocks now."""
 
     def __init__(self, shelf: Shelf, reading: Callable[[], Reading]) -> None:
         self._shelf = shelf

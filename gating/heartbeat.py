@@ -27,8 +27,6 @@ SLIP_US: Final = 60 * SECOND_US
 that it had not reached for long."""
 NOTICE_US: Final = SECOND_US
 """A clock that is behind by less is held back for that moment and told to nobody: two hosts' clocks agree this well."""
-PURGE: Final = "purge"
-"""The effect that no doubtful clock may set off, beside a deadline to DELETED."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +82,9 @@ class Doubt:
         return self.way is Way.AHEAD or self.off_us >= NOTICE_US
 
     def holds(self, decision: Decision) -> bool:
-        """Tell whether a deadline's decision waits: what cannot be undone, and of a clock behind every one."""
-        if self.way is Way.BEHIND or Status.DELETED in (decision.to, decision.account.status):
-            return True
-        return any(self.holds_effect(effect.name) for effect in decision.effects)
-
-    def holds_effect(self, name: str) -> bool:
-        """Tell whether an effect that is owed already waits: a purge, whose moment a wrong clock may have brought."""
-        return name == PURGE
+        """Tell whether a deadline's decision waits: what cannot be undone (nothing but DELETED purges: `rulebook check`
+        sees to it), and of a clock behind every one."""
+        return self.way is Way.BEHIND or Status.DELETED in (decision.to, decision.account.status)
 
     def in_words(self) -> str:
         """One clause for a person, without what to do."""

@@ -72,7 +72,8 @@ class Finder:
     def _found(self, row: KeyRow) -> Document:
         now_us = self._clock.now_us()
         account = self._ledger.account(row.account)
-        line = account_line(self._shelf.of(account.account), account, now_us)
+        known_us = self._ledger.activity.known_us(now_us)
+        line = account_line(self._shelf.of(account.account), account, now_us, known_us)
         return {
             "write_key": row.write_key,
             "account": row.account,

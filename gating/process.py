@@ -29,7 +29,6 @@ from gating.effects.handlers import make_handlers
 from gating.effects.metrics import EffectMetrics
 from gating.effects.runner import Runner
 from gating.errors import PixelgateError
-from gating.keys_api import add_keys
 from gating.lead import Lead
 from gating.ledger import CHANGE, Ledger, Term, sqlite_url
 from gating.local_lead import LocalLead
@@ -102,7 +101,6 @@ class Leading:
             self.api: FastAPI = make_api(self.service)
             add_billing(self.api, Desk(self.ledger, self.service))
             add_routes(self.api, self.ledger, clock, self.service.in_turn)
-            add_keys(self.api, self.service)
             self._closing = opening.pop_all()
         return self
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from gating.rulebook import ENTERED, PERIOD_END, Fault, Place, Row, StatusRule, To
 from gating.rulebook_reader import Reader
-from gating.rulebook_schema import Rules
+from gating.rulebook_schema import Rules, purges
 from gating.status import Command, Role, Status
 
 
@@ -89,6 +89,8 @@ class _Table:
                     row.place,
                     f"{row.command} leads to {row.to}, which lasts until period_end: needs lack 'period_end?'",
                 )
+            if row.to is not Status.DELETED and purges(row.effects):
+                yield _fault(row.place, f"{row.command} purges, but leads to {row.to}: only DELETED may (I9)")
             names = [need.name for need in row.needs]
             if len(names) != len(set(names)):
                 yield _fault(row.place, f"{row.command} names a need twice")

@@ -4,6 +4,7 @@ Called by `policy.py` with the rulebook's own document first and the shared one 
 (words, types, spans); what is wrong with the table as a whole is `rulebook_check.py`'s. docs/rulebooks.md explains it.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -168,7 +169,15 @@ def _lapse(reader: Reader, rules: Rules, dates: set[str]) -> None:
         path: Path = ("lapse", name)
         status = reader.word(path, name, Status, "status")
         if status is not None and status not in rules.lapse_effects:
-            rules.lapse_effects[status] = effects_of(reader, path, value, dates)
+            effects = effects_of(reader, path, value, dates)
+            if status is not Status.DELETED and purges(effects):
+                reader.fault(path, f"a lapse to {status} purges: only DELETED may (I9)")
+            rules.lapse_effects[status] = effects
+
+
+def purges(effects: Iterable[EffectRule]) -> bool:
+    """Tell whether one of the effects destroys an account's data."""
+    return any(effect.name == "purge" for effect in effects)
 
 
 def _reasons(reader: Reader, rules: Rules) -> None:

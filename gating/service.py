@@ -147,7 +147,8 @@ class Service:
                 changes.append(transaction.record(decision, standing(policy, decision.account), who))
                 changes += self._deadlines.record(transaction, account)
             after = transaction.account(account)
-            return moved_view(policy, row, after, now_us, changed=decision.changed), changes
+            known_us = self._deadlines.known_us(transaction, account, now_us)
+            return moved_view(policy, row, after, now_us, known_us, changed=decision.changed), changes
 
         return await self.refusals.watch(Attempt(account, MOVE, who), change, waiting, self._commits.commit)
 

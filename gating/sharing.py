@@ -21,7 +21,6 @@ from gating.datadir import DataDirectory
 from gating.effects.desk import add_routes
 from gating.election import Candidate
 from gating.errors import InputInvalid
-from gating.keys_api import add_keys
 from gating.ledger import Ledger, ledger_url
 from gating.ledger.store import Channel
 from gating.ledger.wake import Wakeups
@@ -67,7 +66,6 @@ class Sharing:
             self.api: FastAPI = make_api(self.service)
             add_billing(self.api, Desk(self.ledger, self.service))
             add_routes(self.api, self.ledger, clock, self.service.in_turn)
-            add_keys(self.api, self.service)
             wakeups = await opening.enter_async_context(Wakeups(self._url))
             opening.push_async_callback(_ended, asyncio.create_task(self._wake(wakeups)))
             self.relay: Relay | None = None

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from gating.clock import Reading
 from gating.deadlines import Deadlines
+from gating.errors import PixelgateError, RulebookInvalid, Unreachable
 from gating.feed import StatusChange
 from gating.heartbeat import Doubt, Heartbeat, Way, doubt_of
 from gating.ledger import Come, Ledger, Transaction
@@ -76,15 +77,28 @@ class Sweeper:
             if not ripe:
                 return 0  # no write transaction for nothing: it would hold flips up
 
-            def record(transaction: Transaction, accounts: list[str] = ripe) -> list[StatusChange]:
-                transaction.load(accounts)
-                return [change for account in accounts for change in self._deadlines.record(transaction, account)]
-
-            changes = await self._record(record)
+            changes = await self._made_durable(ripe)
             self._waiting += len(page) - len(ripe)
             self._place = page[-1].at_us, page[-1].id
             if changes:
                 return changes
+
+    async def _made_durable(self, accounts: list[str]) -> int:
+        """Record what has come of these; one that fails by itself (its rulebook is lost) holds nobody else up."""
+
+        def record(transaction: Transaction) -> list[StatusChange]:
+            transaction.load(accounts)
+            return [change for account in accounts for change in self._deadlines.record(transaction, account)]
+
+        try:
+            return await self._record(record)
+        except Unreachable:
+            raise
+        except PixelgateError as error:
+            if len(accounts) > 1:
+                return sum([await self._made_durable([account]) for account in accounts])
+            _log.error("a deadline of account %s cannot be made durable: %s", accounts[0], error)
+            return 0
 
     def state(self) -> ClockState:
         """The clock as of now; reads the ledger."""
@@ -138,7 +152,10 @@ class Sweeper:
             return False
         if doubt is None:
             return True
-        decisions = due(self._shelf.of(account), account, now_us, known_us)
+        try:
+            decisions = due(self._shelf.of(account), account, now_us, known_us)
+        except RulebookInvalid:
+            return False  # what it comes to cannot be told: it waits with what is held
         return bool(decisions) and not doubt.holds(decisions[0])
 
     def _tell(self, doubt: Doubt | None) -> None:

@@ -21,23 +21,19 @@ DIGEST_CHARACTERS: Final = 12
 """Of a rulebook's digest, as shown: enough to tell versions apart."""
 
 
-def account_view(
-    policy: Policy, row: AccountRow, keys: list[KeyRow], now_us: int, seen: Activity | None = None
-) -> Document:
+def account_view(policy: Policy, row: AccountRow, keys: list[KeyRow], now_us: int, seen: Activity) -> Document:
     """`account show`: where it stands at `now_us`, and its write keys. seen: what the consumers reported of it."""
-    known_us = None
-    if seen is not None:
-        row, known_us = replace(row, account=active(policy, row.account, seen.at_us)), seen.known_us
+    row = replace(row, account=active(policy, row.account, seen.at_us))
     return {
-        **account_line(policy, row, now_us, known_us),
+        **account_line(policy, row, now_us, seen.known_us),
         "last_activity": rfc3339(row.account.anchors[LAST_ACTIVITY]),
         "rulebook_digest": row.account.rulebook_digest[:DIGEST_CHARACTERS],
         "keys": [key_view(key) for key in keys],
     }
 
 
-def account_line(policy: Policy, row: AccountRow, now_us: int, known_us: int | None = None) -> Document:
-    """One account of `account list`. known_us: up to when its activity is known (None: up to now)."""
+def account_line(policy: Policy, row: AccountRow, now_us: int, known_us: int | None) -> Document:
+    """One account of `account list`. known_us: up to when its activity is known, as `lifecycle.has_come` takes it."""
     passed = due(policy, row.account, now_us, known_us)
     account = passed[-1].account if passed else row.account
     stands = standing(policy, account)
@@ -117,10 +113,12 @@ def flip_view(decision: Decision, version: int) -> Document:
     }
 
 
-def moved_view(policy: Policy, before: AccountRow, after: AccountRow, now_us: int, *, changed: bool) -> Document:
-    """`account move`: the rulebooks' names and versions, and where the account stands now."""
+def moved_view(
+    policy: Policy, before: AccountRow, after: AccountRow, now_us: int, known_us: int | None, *, changed: bool
+) -> Document:
+    """`account move`: the rulebooks' names and versions, and where the account stands now. known_us: as above."""
     return {
-        **account_line(policy, after, now_us),
+        **account_line(policy, after, now_us, known_us),
         "changed": changed,
         "from_rulebook": before.account.rulebook,
         "from_digest": before.account.rulebook_digest[:DIGEST_CHARACTERS],

@@ -120,18 +120,20 @@ class Admin:
                 raise SinkFailed(f"creating the topic {name}", fault(message))
 
     async def states(self, names: Sequence[str]) -> list[TopicState]:
-        """The state of topics that exist; a fresh one is waited for until its brokers know it."""
+        """The state of topics that exist; a fresh one is waited for until its brokers know it, and its settings: each
+        question may meet another broker, and one that has just come back knows it last."""
         deadline = asyncio.get_running_loop().time() + _ADDED_SECONDS
         try:
             while True:
                 described = await asyncio.wait_for(self._client.describe_topics(list(names)), REQUEST_SECONDS)
                 known = {topic["topic"]: topic["partitions"] for topic in described if topic["error_code"] == 0}
                 if all(known.get(name) for name in names):
-                    break
+                    settings = await self._settings(names)
+                    if all(name in settings for name in names):
+                        break
                 if asyncio.get_running_loop().time() > deadline:
                     raise SinkFailed("reading the topics' state", TimeoutError("the cluster does not know them yet"))
                 await asyncio.sleep(0.1)
-            settings = await self._settings(names)
         except (KafkaError, OSError, TimeoutError) as error:
             raise SinkFailed("reading the topics' state", error) from error
         return [

@@ -67,7 +67,7 @@ def show(session: Session, account: AccountArgument) -> None:
         names = ("account", "name", "rulebook", "plan", "status", "verdict", "access", "version")
         version = f"{answer['rulebook_digest']} ({'as packaged' if answer['rulebook_packaged'] else 'another version'})"
         lines = [*((name, answer.get(name)) for name in names), ("deadline", deadline_of(answer))]
-        fields([*lines, ("rulebook version", version)])
+        fields([*lines, ("last activity", answer["last_activity"]), ("rulebook version", version)])
         print()
         table(("write key", "source", "created", "revoked"), [key_row(key) for key in answer["keys"]], "no write keys")
 

@@ -27,11 +27,23 @@ engines               which one a URL asks for: sqlite (a file), or postgres (a 
 
 from gating.ledger.keys import KeyEdit, Rotation, new_write_key
 from gating.ledger.lead import LeadRow, Term
-from gating.ledger.ledger import Ledger, no_account
+from gating.ledger.ledger import Ledger
 from gating.ledger.people import PersonRow
 from gating.ledger.place import ledger_url
 from gating.ledger.purges import Noted, Owed, Purges
-from gating.ledger.rows import CHANGE, SYSTEM, AccountRow, Come, Fault, Head, HistoryRow, KeyRow, OutboxRow, Who
+from gating.ledger.rows import (
+    CHANGE,
+    SYSTEM,
+    AccountRow,
+    Come,
+    Fault,
+    Head,
+    HistoryRow,
+    KeyRow,
+    OutboxRow,
+    Who,
+    no_account,
+)
 from gating.ledger.sqlite import sqlite_url
 from gating.ledger.store import Channel
 from gating.ledger.timeline import Held, Timeline, standing_at

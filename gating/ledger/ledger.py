@@ -10,7 +10,7 @@ from typing import Any, Final, Self, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, select, tuple_
 
-from gating.errors import NotFound, Unreachable
+from gating.errors import Unreachable
 from gating.feed import StatusChange
 from gating.ledger import schema, tables
 from gating.ledger.activity import ActivityRows
@@ -27,7 +27,7 @@ from gating.ledger.purges import Purges
 from gating.ledger.refusals import RefusalRows
 from gating.ledger.relayed import RelayedRows
 from gating.ledger.retry import noted, tried_again
-from gating.ledger.rows import AccountRow, Come, Fault, Head, HistoryRow, KeyRow, OutboxRow
+from gating.ledger.rows import AccountRow, Come, Fault, Head, HistoryRow, KeyRow, OutboxRow, no_account
 from gating.ledger.store import Channel, Store, Unstorable
 from gating.ledger.timeline import Timeline, changes_of
 from gating.ledger.tokens import TokenRows
@@ -357,8 +357,3 @@ class Ledger(LeadRows):
     def _timeline(self, key: KeyRow) -> Timeline:
         changes = changes_of(HistoryRow.of(row) for row in self._history_of(key.account))
         return Timeline(key.account, key.write_key, key.created_at_us, key.revoked_at_us, changes)
-
-
-def no_account(account: str) -> NotFound:
-    """What is said of an account that there is not."""
-    return NotFound(f"there is no account {account[:80]!r}; `pixelgate account list` shows those there are")

@@ -7,12 +7,11 @@ from typing import Final
 from sqlalchemy import Connection, select, update
 
 from gating.clock import Reading
-from gating.errors import NotFound
 from gating.heartbeat import Heartbeat
 from gating.ledger import activity, beat, tables
 from gating.ledger.activity import Activity
 from gating.ledger.book import Book, Loaded
-from gating.ledger.rows import AccountRow, KeyRow
+from gating.ledger.rows import AccountRow, KeyRow, no_account
 
 # On PostgreSQL this locks the counter; SQLite's BEGIN IMMEDIATE has locked the file already.
 _COUNTER: Final = select(tables.meta).with_for_update()
@@ -102,5 +101,5 @@ class Opened:
     def _existing(self, account: str) -> Loaded:
         loaded = self._book.get(account)
         if loaded is None:
-            raise NotFound(f"there is no account {account[:80]!r}; `pixelgate account list` shows those there are")
+            raise no_account(account)
         return loaded

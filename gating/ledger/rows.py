@@ -8,6 +8,7 @@ import orjson
 from sqlalchemy import Row
 
 from gating.account import Account
+from gating.errors import NotFound
 from gating.feed import KeyState
 from gating.status import Access, Role, Status, Verdict
 
@@ -186,6 +187,11 @@ class OutboxRow:
 
 
 CHANGE: Final = "change"
+
+
+def no_account(account: str) -> NotFound:
+    """What to tell whoever asks for an account that there is not."""
+    return NotFound(f"there is no account {account[:80]!r}; `pixelgate account list` shows those there are")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, bindparam, func, insert, or_, select, up
 
 from gating.errors import NotFound, Refused
 from gating.ledger.retry import noted
+from gating.ledger.rows import no_account
 from gating.ledger.store import Store
 from gating.ledger.tables import accounts, people, tokens
 from gating.status import Role, Status
@@ -78,7 +79,7 @@ class TokenRows:
             connection.execute(update(tokens).where(mine, tokens.c.revoked_at_us.is_(None)).values(revoked_at_us=at_us))
             row = connection.execute(select(tokens).where(mine)).first()
             if row is None:
-                raise NotFound(f"there is no token {token[:80]!r}; `pixelgate token list` shows those there are")
+                raise no_token(token)
             return TokenRow.of(row)
 
         return noted(self._store, work)
@@ -126,4 +127,9 @@ class TokenRows:
 def demand_account(connection: Connection, account: str) -> None:
     """Raises NotFound for an account that there is not."""
     if connection.execute(select(accounts.c.id).where(accounts.c.id == account)).first() is None:
-        raise NotFound(f"there is no account {account[:80]!r}; `pixelgate account list` shows those there are")
+        raise no_account(account)
+
+
+def no_token(token: str) -> NotFound:
+    """What to tell whoever asks for a token that there is not."""
+    return NotFound(f"there is no token {token[:80]!r}; `pixelgate token list` shows those there are")

@@ -12,7 +12,7 @@ paging         a list a page at a time
 house          what the routes share
 requests       what may be sent
 documents      what is answered
-accounts, keys, people, tokens, history, due, billing, reports
+accounts, keys, people, tokens, history, deadlines, effects, billing, reports
                the routes
 usage          what an account used, asked of the consumer
 problems       everything that is answered otherwise

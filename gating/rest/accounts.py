@@ -7,7 +7,8 @@ from fastapi import APIRouter, Path, Query
 from fastapi.responses import JSONResponse
 from sqlalchemy import Connection
 
-from gating.ledger import AccountRow, KeyRow, no_account, pages
+from gating.ledger import AccountRow, KeyRow, activity, no_account, pages
+from gating.ledger.activity import Activity
 from gating.rest import documents, requests
 from gating.rest.asked import AccountId, ChangeAsked, MakeAsked, Question
 from gating.rest.conditions import tag_of
@@ -40,6 +41,12 @@ RulebookFilter = Annotated[
 def accounts_routes(house: House) -> APIRouter:
     """The routes."""
     api = APIRouter(tags=["accounts"])
+    _questions(api, house)
+    _changes(api, house)
+    return api
+
+
+def _questions(api: APIRouter, house: House) -> None:
     service = house.service
 
     @api.get("/accounts", operation_id="listAccounts", summary="List accounts", response_model=documents.AccountPage)
@@ -57,6 +64,21 @@ def accounts_routes(house: House) -> APIRouter:
             await service.read(lambda: _page(house, status, rulebook, limit, cursor or "", only=own))
         )  # fmt: skip
 
+    @api.get(
+        "/accounts/{account}", operation_id="getAccount", summary="Look at an account",
+        response_model=documents.AccountAnswer,
+    )  # fmt: skip
+    async def show(asked: Question, account: AccountId) -> JSONResponse:
+        """As of now, with its first 1,000 write keys. `ETag` is its version, for `If-Match`; there is none while a
+        deadline that has come is being recorded."""
+        asked.may(Verb.SHOW, account)
+        document, tag = await service.read(lambda: _shown(house, account))
+        return JSONResponse(document, headers=None if tag is None else {"ETag": tag})
+
+
+def _changes(api: APIRouter, house: House) -> None:
+    service = house.service
+
     @api.post(
         "/accounts", operation_id="createAccount", summary="Open an account", status_code=201,
         response_model=documents.Created,
@@ -72,17 +94,6 @@ def accounts_routes(house: House) -> APIRouter:
             ),
             status=201, waiting=body.waiting,
         )  # fmt: skip
-
-    @api.get(
-        "/accounts/{account}", operation_id="getAccount", summary="Look at an account",
-        response_model=documents.AccountAnswer,
-    )  # fmt: skip
-    async def show(asked: Question, account: AccountId) -> JSONResponse:
-        """As of now, with its first 1,000 write keys. `ETag` is its version, for `If-Match`; there is none while a
-        deadline that has come is being recorded."""
-        asked.may(Verb.SHOW, account)
-        document, tag = await service.read(lambda: _shown(house, account))
-        return JSONResponse(document, headers=None if tag is None else {"ETag": tag})
 
     @api.post(
         "/accounts/{account}/commands/{command}", operation_id="doCommand", summary="Give a command",
@@ -117,22 +128,21 @@ def accounts_routes(house: House) -> APIRouter:
             waiting=body.waiting,
         )  # fmt: skip
 
-    return api
-
 
 def _shown(house: House, account: str) -> tuple[Document, str | None]:
     """The account and its entity tag, as of one snapshot."""
+    now_us = house.clock.now_us()
 
-    def read(connection: Connection) -> tuple[list[AccountRow], list[KeyRow]]:
+    def read(connection: Connection) -> tuple[AccountRow, list[KeyRow], Activity]:
         rows = pages.accounts(connection, "", 1, only=account)
-        return rows, pages.keys(connection, account, pages.START, pages.ROWS_MAX) if rows else []
+        if not rows:
+            raise no_account(account)
+        keys = pages.keys(connection, account, pages.START, pages.ROWS_MAX)
+        return rows[0], keys, activity.of_account(connection, account, now_us)
 
-    rows, keys = house.ledger.look(read)
-    if not rows:
-        raise no_account(account)
-    row, now_us = rows[0], house.clock.now_us()
-    shown = account_view(house.shelf.of(row.account), row, keys, now_us)
-    return {**shown, "rulebook_packaged": is_packaged(row.account)}, tag_of(row, now_us)
+    row, keys, seen = house.ledger.look(read)
+    shown = account_view(house.shelf.of(row.account), row, keys, now_us, seen)
+    return {**shown, "rulebook_packaged": is_packaged(row.account)}, tag_of(row, now_us, seen.known_us)
 
 
 def _page(
@@ -140,13 +150,14 @@ def _page(
 ) -> Document:
     """The status asked for is the one of now, not the stored one; so rows are looked through, a bounded number."""
     now_us = house.clock.now_us()
+    known_us = house.ledger.activity.known_us(now_us)
     items: list[Document] = []
     scanned = 0
     while True:
         rows = house.ledger.look(partial(pages.accounts, after=after, limit=limit + 1, rulebook=rulebook, only=only))
         more = len(rows) > limit
         for row in rows[:limit]:
-            line = account_line(house.shelf.of(row.account), row, now_us)
+            line = account_line(house.shelf.of(row.account), row, now_us, known_us)
             after = row.id
             if status is None or line["status"] == status:
                 items.append(line)

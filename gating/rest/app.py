@@ -16,8 +16,9 @@ from gating.ledger import Ledger, idempotency
 from gating.rest.accounts import accounts_routes
 from gating.rest.authenticate import Authenticator
 from gating.rest.billing import billing_routes
+from gating.rest.deadlines import deadlines_routes
 from gating.rest.door import Door
-from gating.rest.due import due_routes
+from gating.rest.effects import effects_routes
 from gating.rest.history import history_routes
 from gating.rest.house import House
 from gating.rest.keys import keys_routes
@@ -38,7 +39,8 @@ ROUTES: Final = (
     people_routes,
     tokens_routes,
     history_routes,
-    due_routes,
+    deadlines_routes,
+    effects_routes,
     billing_routes,
     usage_routes,
 )

@@ -7,8 +7,7 @@ from fastapi.responses import JSONResponse
 
 from gating.ledger.events import State
 from gating.rest import documents, requests
-from gating.rest.asked import EndAsked, Question
-from gating.rest.due import AccountFilter
+from gating.rest.asked import AccountFilter, EndAsked, Question
 from gating.rest.house import House
 from gating.rest.paging import LIMIT, Limit, NumberCursor, paged
 from gating.rest.roles import Verb

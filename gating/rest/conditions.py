@@ -18,19 +18,17 @@ from gating.commits import Change
 from gating.feed import StatusChange
 from gating.ledger import AccountRow, Transaction, idempotency
 from gating.ledger.idempotency import Answered
+from gating.lifecycle import has_come
 from gating.rest.errors import KeyReused, VersionChanged
 from gating.views import Document
 
 _TAG: Final = re.compile(r'"[\x21\x23-\x7e]*"')
 
 
-def tag_of(row: AccountRow, now_us: int) -> str | None:
+def tag_of(row: AccountRow, now_us: int, known_us: int | None) -> str | None:
     """The entity tag of an account: its version in quotes. None while a deadline that has come is not recorded yet: the
-    account is no longer what that version was."""
-    deadline = row.account.deadline
-    if deadline is not None and deadline.at_us <= now_us:
-        return None
-    return f'"{row.version}"'
+    account is no longer what that version was. known_us: as `lifecycle.has_come` takes it."""
+    return None if has_come(row.account, now_us, known_us) else f'"{row.version}"'
 
 
 def matches(if_match: str, tag: str | None) -> bool:
@@ -97,8 +95,8 @@ class Conditions:
     def _check_version(self, transaction: Transaction) -> None:
         if self._if_match is None or self._account is None:
             return
-        row = transaction.account(self._account)
-        tag = tag_of(row, self._clock.now_us())
+        row, now_us = transaction.account(self._account), self._clock.now_us()
+        tag = tag_of(row, now_us, transaction.activity(self._account, now_us).known_us)
         if matches(self._if_match, tag):
             return
         stands = f"at version {row.version}" if tag else f"past a deadline after version {row.version}"

@@ -5,12 +5,12 @@ Plain ASGI. The body is read here, whole and no further than it may be long, aft
 application then gets it at once. The server (`bounded_http.py`) keeps a head from growing without end.
 """
 
-import asyncio
 from typing import Any, Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gating.errors import PixelgateError
+from gating.http_body import BodyBrokenOff, BodyTooLong, BodyTooSlow, read_whole
 from gating.rest.authenticate import Authenticator
 from gating.rest.errors import HeadTooLarge, Malformed, NotJson, TooLarge, TooSlow
 from gating.rest.problems import problem_of
@@ -46,7 +46,7 @@ class Door:
         except PixelgateError as error:
             await problem_of(error)(scope, receive, send)
             return
-        except _Gone:
+        except BodyBrokenOff:
             return
         await self._app(scope, _told(body, receive), send)
 
@@ -67,7 +67,7 @@ def checked_head(scope: Scope) -> dict[bytes, bytes]:
 async def read_body(
     headers: dict[bytes, bytes], receive: Receive, seconds_max: float = BODY_SECONDS_MAX
 ) -> bytes:  # fmt: skip
-    """All of it. Raises TooLarge, TooSlow, NotJson, Malformed, _Gone."""
+    """All of it. Raises TooLarge, TooSlow, NotJson, Malformed, BodyBrokenOff."""
     told = headers.get(b"content-length", b"0")
     if not told.isdigit() or len(told) > 18:
         raise Malformed("Content-Length is no number")
@@ -75,30 +75,16 @@ async def read_body(
         raise _too_large()
     if told == b"0" and b"transfer-encoding" not in headers:
         return b""
-    chunks: list[bytes] = []
-    size = 0
     try:
-        async with asyncio.timeout(seconds_max):
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise _Gone
-                chunks.append(message.get("body", b""))
-                size += len(chunks[-1])
-                if size > BODY_BYTES_MAX:
-                    raise _too_large()
-                if not message.get("more_body", False):
-                    break
-    except TimeoutError as error:
+        body = await read_whole(receive, BODY_BYTES_MAX, seconds_max)
+    except BodyTooLong as error:
+        raise _too_large() from error
+    except BodyTooSlow as error:
         raise TooSlow(f"the body took longer than {seconds_max:g} s") from error
     kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-    if size and kind != b"application/json":
+    if body and kind != b"application/json":
         raise NotJson("a body's content type is application/json")
-    return b"".join(chunks)
-
-
-class _Gone(Exception):
-    """Whoever asked has hung up."""
+    return body
 
 
 def _too_large() -> TooLarge:

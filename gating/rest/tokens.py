@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from fastapi.responses import JSONResponse
 
-from gating.errors import NotFound
 from gating.ledger import TokenRow, pages
+from gating.ledger.tokens import no_token
 from gating.rest import documents, requests
 from gating.rest.asked import EndAsked, Question
 from gating.rest.house import House
@@ -69,7 +69,7 @@ def tokens_routes(house: House) -> APIRouter:
         asked.may(Verb.CHANGE_TOKENS)
         row = await house.service.read(lambda: house.ledger.tokens.get(token))
         if row is None or not _is_own(row, asked.caller.account):
-            raise NotFound(f"there is no token {token!r}; `pixelgate token list` shows those there are")
+            raise no_token(token)
         demand_gives(asked.caller, row.role)
         return JSONResponse(await house.service.in_turn(lambda: desk.revoke_token(token)))
 

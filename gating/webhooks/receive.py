@@ -5,7 +5,6 @@ only then answered with 200. What it means is not asked here: a provider counts 
 and tries again for days (Stripe three, Paddle Billing 60 times within three; each waits seconds for the answer).
 """
 
-import asyncio
 import logging
 import time
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gating.errors import InputInvalid, PixelgateError
+from gating.http_body import BodyBrokenOff, BodyTooLong, BodyTooSlow, read_whole
 from gating.ledger.events import Received, State
 from gating.webhooks import event as reading
 from gating.webhooks.carry import nothing_meant
@@ -126,26 +126,13 @@ async def _body(headers: Headers, receive: Receive) -> bytes:
     if not told.isdecimal() or int(told) > BODY_BYTES_MAX:
         raise _too_large()
     try:
-        async with asyncio.timeout(BODY_SECONDS_MAX):
-            return await _read(receive)
-    except TimeoutError as error:
+        return await read_whole(receive, BODY_BYTES_MAX, BODY_SECONDS_MAX)
+    except BodyTooLong as error:
+        raise _too_large() from error
+    except BodyTooSlow as error:
         raise _Refused(408, Outcome.TOO_SLOW, f"the body took longer than {BODY_SECONDS_MAX:g} s") from error
-
-
-async def _read(receive: Receive) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise _Refused(400, Outcome.MALFORMED, "the body ended early")
-        chunk: bytes = message.get("body", b"")
-        size += len(chunk)
-        if size > BODY_BYTES_MAX:
-            raise _too_large()
-        chunks.append(chunk)
-        if not message.get("more_body", False):
-            return b"".join(chunks)
+    except BodyBrokenOff as error:
+        raise _Refused(400, Outcome.MALFORMED, "the body ended early") from error
 
 
 def _too_large() -> _Refused:

@@ -27,7 +27,8 @@ def test_every_word_comes_back_as_it_was_said(word):
 
 @given(st.one_of(st.none(), st.binary(max_size=60)), st.one_of(st.none(), st.binary(max_size=60)))
 def test_no_bytes_make_the_reader_raise(key, value):
-    decode(key, value)
+    word = decode(key, value)
+    assert word is None or decode(word.key, word.encode()) == word
 
 
 @pytest.mark.parametrize("change", [b'"x"', b"[]", b"7", b"{}", b"null", b"\xff"])

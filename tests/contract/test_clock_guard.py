@@ -1,13 +1,14 @@
 """A wrong clock must not destroy: what a service does while its clock is not believed, on either ledger."""
 
 import pytest
+from sqlalchemy import select, update
 
 from gating.account import Request
 from gating.clock import Reading
 from gating.datadir import DataDirectory
 from gating.errors import ClockInDoubt, Refused
 from gating.heartbeat import confirmed
-from gating.ledger import Who
+from gating.ledger import Who, tables
 from gating.ledger.activity import Activity
 from gating.status import DAY_US, Role
 from tests.gating.led import jump, led
@@ -186,3 +187,19 @@ def test_a_reporter_that_is_silent_or_from_the_future_knows_nothing(leading, see
     for place in ("here", "there"):
         leading.ledger.activity.note_known(place, now_us, now_us + seen_days * DAY_US)
     assert leading.ledger.activity.known_us(now_us) == 0
+
+
+async def test_an_account_whose_rulebook_is_lost_holds_up_nobody_elses_deadline(leading, service):
+    for name in ("a-trial", "lost", "z-trial"):
+        await service.create_account(name, rulebook="segmetrics", who=OPERATOR)
+    with leading.ledger.begin() as transaction:  # as a ledger that another release wrote: its text is nowhere any more
+        columns = tables.accounts.c
+        state = transaction.connection.execute(select(columns.state).where(columns.id == "lost")).scalar_one()
+        digest = leading.ledger.account("lost").account.rulebook_digest
+        moved = update(tables.accounts).where(columns.id == "lost").values(state=state.replace(digest, "f" * 64))
+        transaction.connection.execute(moved)
+    jump(service.clock, 15 * DAY_US)
+    assert await sweep_all(service) == 2
+    assert {name: leading.ledger.account(name).status for name in ("a-trial", "lost", "z-trial")} == {
+        "a-trial": "ON_HOLD", "lost": "TRIAL", "z-trial": "ON_HOLD",
+    }  # fmt: skip

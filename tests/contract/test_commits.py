@@ -1,11 +1,12 @@
 """Changes that wait together share one transaction, and each stands or falls by itself: on either ledger."""
 
 import asyncio
+import contextlib
 
 import pytest
 
 from gating.account import Request
-from gating.commits import GROUP_MAX, Waiting
+from gating.commits import GROUP_MAX, Commits, Waiting
 from gating.datadir import DataDirectory
 from gating.errors import NotFound, PixelgateError, Refused
 from gating.ledger import Who
@@ -122,3 +123,35 @@ async def test_somebody_who_goes_away_leaves_the_others_and_the_head_right(leadi
     outcomes = await asyncio.gather(*tasks, return_exceptions=True)
     assert [isinstance(outcome, asyncio.CancelledError) for outcome in outcomes] == [True, False] * 4
     assert leading.lead.head == leading.ledger.head().version
+
+
+class Unannounced:
+    """A lead that cannot tell its workers, once."""
+
+    def __init__(self, lead):
+        self._lead, self.failed = lead, False
+
+    def __getattr__(self, name):
+        return getattr(self._lead, name)
+
+    def announce(self, changes):
+        if not self.failed:
+            self.failed = True
+            raise OSError("no socket")
+        self._lead.announce(changes)
+
+
+async def test_a_commit_that_could_not_be_announced_is_told_and_holds_up_none_after_it(leading):
+    names = await open_shops(leading, 2)
+    commits = Commits(leading.ledger, Unannounced(leading.lead))
+    try:
+        for name, outcome in ((names[0], OSError), (names[1], None)):
+
+            def change(transaction, name=name):
+                return {}, [transaction.add_key(name, at_us=1, who=OPERATOR)]
+
+            with pytest.raises(outcome) if outcome else contextlib.nullcontext():
+                await commits.commit(change, NO_WAIT)
+            assert leading.lead.head == leading.ledger.head().version
+    finally:
+        commits.close(lambda: None)

@@ -1,63 +1,33 @@
-"""Routes of what is to come: deadlines, what changes owe to the world outside, what was given up, what people must
-do."""
+"""Routes of effects: what changes owe to the world outside, what was given up, what people must do."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path
 from fastapi.responses import JSONResponse
 
 from gating.effects.desk import owed_view, task_view
-from gating.ledger import AccountRow, pages
 from gating.ledger.effects import Owed
 from gating.rest import documents, requests
-from gating.rest.asked import EndAsked, Question
+from gating.rest.asked import AccountFilter, EndAsked, Question
 from gating.rest.house import House
-from gating.rest.paging import (
-    LIMIT,
-    Limit,
-    NumberCursor,
-    PairCursor,
-    PlaceCursor,
-    number_of,
-    page,
-    pair_of,
-    place_of,
-)
+from gating.rest.paging import LIMIT, Limit, NumberCursor, PairCursor, number_of, page, pair_of
 from gating.rest.roles import Verb, demand_own
-from gating.times import rfc3339
 from gating.views import Document
 
 EffectId = Annotated[int, Path(ge=0, le=2**63 - 1, description="The effect's id.")]
-AccountFilter = Annotated[
-    str | None,
-    Query(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", max_length=64, description="Only this account's."),
-]
-OverdueFilter = Annotated[bool, Query(description="Only those whose moment has come and that are not recorded yet.")]
 
 
-def due_routes(house: House) -> APIRouter:
+def effects_routes(house: House) -> APIRouter:
     """The routes."""
     api = APIRouter(tags=["due"])
-    rows, service = house.ledger.effects, house.service
+    _lists(api, house)
+    _changes(api, house)
+    return api
 
-    @api.get("/deadlines", operation_id="listDeadlines", summary="What comes due", response_model=documents.DuePage)
-    async def deadlines(
-        asked: Question,
-        account: AccountFilter = None,
-        overdue: OverdueFilter = False,
-        limit: Limit = LIMIT,
-        cursor: PlaceCursor = None,
-    ) -> JSONResponse:
-        """Status changes that come by themselves, the soonest first."""
-        asked.may(Verb.SHOW, account)
-        own, now_us = account or asked.caller.account, house.clock.now_us()
-        until_us = now_us if overdue else None
-        found = await house.look(
-            partial(pages.deadlines, after=place_of(cursor), limit=limit + 1, until_us=until_us, account=own)
-        )
-        return JSONResponse(page(found, limit, lambda row: _due(row, now_us), _due_position))
+
+def _lists(api: APIRouter, house: House) -> None:
+    rows, service = house.ledger.effects, house.service
 
     async def effects(
         asked: Question, account: str | None, read: Callable[[str | None], list[Any]], limit: int,
@@ -102,6 +72,10 @@ def due_routes(house: House) -> APIRouter:
             lambda task: task_view(task, now_us), lambda task: f"{task['due_at_us']}.{task['id']}",
         )  # fmt: skip
 
+
+def _changes(api: APIRouter, house: House) -> None:
+    rows, service = house.ledger.effects, house.service
+
     @api.post(
         "/effects/{effect}/retry", operation_id="retryEffect", summary="Try a dead letter again",
         response_model=documents.EffectOwed,
@@ -121,23 +95,6 @@ def due_routes(house: House) -> APIRouter:
         asked.may(Verb.CHANGE_EFFECTS)
         await service.in_turn(lambda: rows.task_done(effect, house.clock.now_us(), asked.caller.actor))
         return JSONResponse({"id": effect, "done": True})
-
-    return api
-
-
-def _due(row: AccountRow, now_us: int) -> Document:
-    deadline = row.account.deadline
-    if deadline is None:
-        raise ValueError(f"account {row.id!r} is listed under a deadline that it has not")
-    return {
-        "account": row.id, "status": row.status, "at": rfc3339(deadline.at_us), "then": deadline.then,
-        "overdue": deadline.at_us <= now_us,
-    }  # fmt: skip
-
-
-def _due_position(row: AccountRow) -> str:
-    deadline = row.account.deadline
-    return f"{0 if deadline is None else deadline.at_us}.{row.id}"
 
 
 def _effect_position(effect: Owed) -> str:
