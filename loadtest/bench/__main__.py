@@ -17,9 +17,9 @@ from loadtest.bench.machine import describe
 from loadtest.bench.result import Contender, Result
 from loadtest.bench.rounds import Plan, play, tell
 from loadtest.bench.wrk import installed
-from loadtest.peers.field import MANY_KEYS, field
+from loadtest.peers.field import MANY_KEYS, MOST_KEYS, field
 from loadtest.peers.pixelgate import program
-from loadtest.peers.server import SCENARIOS, Server, ServerFailed
+from loadtest.peers.server import SCENARIOS, Scenario, Server, ServerFailed
 
 FOLDER: Final = Path("docs/benchmarks")
 LEDGERS: Final = Path("build/bench")
@@ -39,8 +39,17 @@ def options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--connections", type=int, default=64, help="connections at a time (64)")
     add("--seed", type=int, default=1, help="of the browser heads and keys (1)")
     add("--many-keys", type=int, default=MANY_KEYS, help="write keys of the rows that show what keys cost (100,000)")
+    add("--most-keys", type=int, default=MOST_KEYS, help="write keys of the row with the most (1,000,000)")
     add("--only", nargs="+", metavar="SERVER", help="measure these alone")
-    add("--scenario", choices=[one.name for one in SCENARIOS], help="measure this one alone")
+    names = [one.name for one in SCENARIOS]
+    add(
+        "--scenario",
+        nargs="+",
+        choices=names,
+        default=names,
+        metavar="SCENARIO",
+        help=f"these alone: {', '.join(names)}",
+    )
     add("--flips", type=int, default=400, help="flips to time under load; 0 leaves them out (400)")
     add("--flip-workers", type=int, default=2, help="collector workers meanwhile (2)")
     add("--flip-pace", type=int, default=2000, help="hits a second meanwhile (2,000)")
@@ -79,8 +88,9 @@ def _measure(chosen: argparse.Namespace, cores: Cores, work: Path) -> Result:
     }
     at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     result = Result(at, describe(cores, work), settings)
-    servers = _prepare(field(chosen.seed, chosen.many_keys, chosen.ledgers), chosen.only, result, work, cores)
-    scenarios = [one for one in SCENARIOS if chosen.scenario in (None, one.name)]
+    scenarios = [one for one in SCENARIOS if one.name in chosen.scenario]
+    everybody = field(chosen.seed, chosen.many_keys, chosen.ledgers, chosen.most_keys)
+    servers = _prepare(_chosen(everybody, chosen.only, scenarios), result, work, cores)
     plan = Plan(chosen.rounds, chosen.seconds, chosen.warmup, chosen.connections, chosen.seed)
     for one in play(servers, scenarios, plan, cores, work):
         print(tell(one), flush=True)
@@ -89,17 +99,21 @@ def _measure(chosen: argparse.Namespace, cores: Cores, work: Path) -> Result:
     return result
 
 
-def _prepare(
-    servers: Sequence[Server], only: Sequence[str] | None, result: Result, work: Path, cores: Cores
-) -> list[Server]:
-    """Prepare the chosen servers; what cannot run here is skipped with a line."""
+def _chosen(servers: Sequence[Server], only: Sequence[str] | None, scenarios: Sequence[Scenario]) -> list[Server]:
+    """Those that were asked for, or all, that play one of the scenarios."""
     names = [server.name for server in servers]
     if unknown := set(only or ()) - set(names):
         sys.exit(f"bench: no server {min(unknown)!r}; there are {', '.join(names)}")
+    playing = [server for server in servers if any(server.plays(scenario) for scenario in scenarios)]
+    for name in sorted(set(only or ()) - {server.name for server in playing}):
+        print(f"{name} plays none of the chosen scenarios", flush=True)
+    return [server for server in playing if not only or server.name in only]
+
+
+def _prepare(servers: Sequence[Server], result: Result, work: Path, cores: Cores) -> list[Server]:
+    """Prepare the chosen servers; what cannot run here is skipped with a line."""
     ready = []
     for server in servers:
-        if only and server.name not in only:
-            continue
         skipped, version = server.missing(), "-"
         try:
             if skipped is None:

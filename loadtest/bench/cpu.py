@@ -13,23 +13,31 @@ TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True)
 class Cores:
-    """One core for the server, another for the load; equal where the machine grants only one."""
+    """One core for the server, another for the load; equal where the machine grants only one.
+
+    more: granted cores that are neither's, for a server with several workers.
+    """
 
     server: int
     load: int
+    more: tuple[int, ...] = ()
 
     @classmethod
     def of_this_machine(cls) -> "Cores":
         """Choose the first and the last core this process may use: most likely not two threads of one core."""
         granted = sorted(os.sched_getaffinity(0))
-        return cls(granted[0], granted[-1])
+        return cls(granted[0], granted[-1], tuple(granted[1:-1]))
+
+    def of_workers(self, count: int) -> frozenset[int]:
+        """Return a core for each of a server's workers, never the load's; fewer where there are fewer."""
+        return frozenset((self.server, *self.more)[:count])
 
 
 @contextmanager
-def pinned(core: int) -> Iterator[None]:
-    """Run this thread on one core for as long as the block runs; processes started in it stay there for good."""
+def pinned(core: int | frozenset[int]) -> Iterator[None]:
+    """Run this thread on one core, or on some, while the block runs; processes started in it stay there for good."""
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core})
+    os.sched_setaffinity(0, {core} if isinstance(core, int) else core)
     try:
         yield
     finally:

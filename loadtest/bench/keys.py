@@ -8,9 +8,7 @@ as `rounds.py` plays any other server. Prints one table and writes it down.
 
 import argparse
 import http.client
-import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -33,7 +31,6 @@ from loadtest.peers.pixelgate import Accounts, Pixelgate, program
 from loadtest.peers.server import (
     MANY_BROWSERS,
     POLL_SECONDS,
-    ROOT,
     Running,
     ServerFailed,
     await_answer,
@@ -45,8 +42,6 @@ from tests.servers import RedisServer
 
 FOLDER: Final = Path("docs/benchmarks")
 LEDGERS: Final = Path("build/bench")
-MAKING_SECONDS: Final = 3600.0
-"""A million accounts took 530 s on a busy machine."""
 LOADING_SECONDS: Final = 60.0
 FILLING_SECONDS: Final = 300.0
 PACE_CONNECTIONS: Final = 64
@@ -60,37 +55,6 @@ RSS_MB_MAX: Final = 250.0
 LOAD_SECONDS_MAX: Final = 5.0
 P99_MS_MAX: Final = 5.0
 RATIO_MAX: Final = 1.1
-
-
-class ManyAccounts(Accounts):
-    """A ledger written in bulk, and opened where it lies: a copy a turn would be a gigabyte and a half."""
-
-    @property
-    def place(self) -> Path:
-        """The data directory."""
-        return self.shelf / f"bulk-{self.count}"
-
-    def make(self, cores: Cores) -> None:  # noqa: ARG002  (as every other server's accounts are made)
-        """Write the ledger, unless an earlier run has. Raises ServerFailed."""
-        if not self.place.exists():
-            self.shelf.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix="making-", dir=self.shelf) as name:
-                made = Path(name) / "data"
-                argv = [sys.executable, "-m", "tests.many_accounts", str(made), str(self.count)]
-                done = subprocess.run(
-                    argv, cwd=ROOT, capture_output=True, text=True, check=False, timeout=MAKING_SECONDS
-                )
-                if done.returncode != 0:
-                    raise ServerFailed(f"{self.count:,} accounts cannot be made: {done.stderr[-300:]}")
-                print(done.stdout.strip(), flush=True)
-                made.rename(self.place)
-        self.keys = (self.place / "keys").read_text().split()
-
-    def copy(self, data: Path) -> None:
-        """Begin a data directory with this very ledger, by a second name for the file."""
-        data.mkdir()
-        shutil.copy2(self.place / "VERSION", data / "VERSION")
-        os.link(self.place / "ledger.sqlite", data / "ledger.sqlite")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +71,7 @@ class Loaded:
     max_ms: float
 
 
-def load(accounts: ManyAccounts, cores: Cores, work: Path, redis_url: str | None = None) -> Loaded:
+def load(accounts: Accounts, cores: Cores, work: Path, redis_url: str | None = None) -> Loaded:
     """Start a worker, fire at it until its map stands, look at its memory, stop it. Raises ServerFailed, WrkFailed.
 
     redis_url: it reads its map from there, not from the ledger.
@@ -140,7 +104,7 @@ def load(accounts: ManyAccounts, cores: Cores, work: Path, redis_url: str | None
 
 
 @contextmanager
-def filled_redis(accounts: ManyAccounts, cores: Cores, work: Path) -> Iterator[str]:
+def filled_redis(accounts: Accounts, cores: Cores, work: Path) -> Iterator[str]:
     """A Redis that holds the accounts' whole state, written by the gating service, which has stopped again."""
     folder = work / "redis"
     with pinned(cores.load):
@@ -282,13 +246,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("bench: wrk is not installed (Debian: apt-get install wrk)", file=sys.stderr)
         return 1
     cores = Cores.of_this_machine()
-    chosen.ledgers = chosen.ledgers.absolute()  # a server that is started there goes to a folder of its own
-    both = [ManyAccounts(chosen.few, chosen.ledgers), ManyAccounts(chosen.many, chosen.ledgers)]
+    both = [Accounts(chosen.few, chosen.ledgers), Accounts(chosen.many, chosen.ledgers)]
     servers = [Pixelgate(one, "process", f"{one.count:,} keys") for one in both]
     for server in servers:
         server.prepare(chosen.ledgers, cores)
     chosen.ledgers.mkdir(parents=True, exist_ok=True)
-    # Beside the ledgers: files are linked.
     with tempfile.TemporaryDirectory(prefix="keys-", dir=chosen.ledgers) as name:
         work = Path(name)
         starts = []

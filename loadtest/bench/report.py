@@ -5,19 +5,20 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from loadtest.bench.bars import FLOOR, judge
+from loadtest.bench.bars import FLOOR, TLS_FLOOR, judge
 from loadtest.bench.plot import plot
 from loadtest.bench.result import FORMAT, Flips, Result, Round
 from loadtest.bench.stats import Spread, percentile
-from loadtest.peers.server import SCENARIOS
+from loadtest.peers.server import SCENARIOS, Scenario
 
 NAME = "results"
 KEPT_NOTE = (
     "`kept`, over warm-up and round: `all N + M` is every one of N answered hits, and M that were sent and kept while "
-    "wrk had stopped reading. `x C floor`: median of the rounds' ratios. `others`: what anybody else took of a core "
-    "meanwhile."
+    "wrk had stopped reading. `x C floor`, `x nginx-lua-tls`: median of the rounds' ratios. `others`: what anybody "
+    "else took of a core meanwhile."
 )
-HEADINGS = ("server", "CPU us a hit", "x C floor", "hits/s", "core busy", "others", "kept", "rounds")
+FLOORS = {False: ("x C floor", FLOOR), True: (f"x {TLS_FLOOR}", TLS_FLOOR)}
+"""What stands in the second column, and whose ratio it is: without TLS, with it."""
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -50,15 +51,28 @@ def _kept(rounds: Sequence[Round]) -> str:
     )
 
 
-def scenario_rows(result: Result, scenario: str) -> list[list[str]]:
-    """One row a server that was measured, in the order of the run."""
+def scenario_table(result: Result, scenario: Scenario) -> str:
+    """A row a server that was measured there; a column more where one stood behind a proxy."""
+    heading, floor = FLOORS[scenario.tls]
+    headings = ("server", "CPU us a hit", heading, "hits/s", "core busy", "others", "kept", "rounds")
+    rows = scenario_rows(result, scenario.name, floor)
+    fronts = [result.spread(row[0], scenario.name, lambda one: one.front_cpu_us) for row in rows]
+    if not any(front and front.most > 0 for front in fronts):
+        return table(headings, rows)
+    told = [f"{front.median:,.1f}" if front and front.most > 0 else "-" for front in fronts]
+    wider = [[*row[:2], front, *row[2:]] for row, front in zip(rows, told, strict=True)]
+    return table((*headings[:2], "of it the proxy", *headings[2:]), wider)
+
+
+def scenario_rows(result: Result, scenario: str, floor: str = FLOOR) -> list[list[str]]:
+    """One row a server that was measured there, in the order of the run."""
     rows = []
-    for name in dict.fromkeys(one.server for one in result.rounds):
+    for name in result.played(scenario):
         valid = result.valid(name, scenario)
         busy = result.spread(name, scenario, lambda one: one.busy)
         others = result.spread(name, scenario, lambda one: one.others)
         played = sum((one.server, one.scenario) == (name, scenario) for one in result.rounds)
-        ratio = result.ratio(name, FLOOR, scenario)
+        ratio = result.ratio(name, floor, scenario)
         rows.append(
             [
                 name,
@@ -75,9 +89,9 @@ def scenario_rows(result: Result, scenario: str) -> list[list[str]]:
 
 
 def bars_table(result: Result) -> str:
-    """The bars, each with what was found and PASS or MISS."""
-    rows = [[one.title, one.bar, one.found, one.verdict] for one in judge(result)]
-    return table(("bar", "at most", "found", "verdict"), rows)
+    """The bars and moonshots, each with what was found and PASS or MISS."""
+    rows = [[one.title, one.bar, one.moonshot, one.found, one.verdict] for one in judge(result)]
+    return table(("figure", "bar", "moonshot", "found", "verdict"), rows)
 
 
 def flips_table(flips: Flips) -> str:
@@ -99,9 +113,8 @@ def text(result: Result) -> str:
     """Everything a reader needs, in Markdown that reads well on a terminal."""
     parts = [f"# Benchmark of {result.at}", "## Machine", _pairs(result.machine), "## Run", _pairs(result.settings)]
     for scenario in SCENARIOS:
-        rows = scenario_rows(result, scenario.name) if any(r.scenario == scenario.name for r in result.rounds) else []
-        if rows:
-            parts += [f"## CPU a hit, {scenario.title}: median (least-most)", table(HEADINGS, rows)]
+        if result.played(scenario.name):
+            parts += [f"## CPU a hit, {scenario.title}: median (least-most)", scenario_table(result, scenario)]
     parts.append(KEPT_NOTE)
     parts += ["## Flips under load", _flips(result), "## Bars", bars_table(result), "## Who does what"]
     parts.append(

@@ -41,6 +41,7 @@ class Kept:
 class Round:
     """One server under one scenario for a few seconds. A round with faults is void: it counts in no median.
 
+    cpu_seconds: of the server and of a proxy before it; front_cpu_seconds: of the proxy alone.
     others: what anybody else used meanwhile, in cores; well above 0, the machine was not quiet.
     """
 
@@ -55,11 +56,17 @@ class Round:
     p99_us: int = 0
     kept: Kept | None = None
     faults: Sequence[str] = ()
+    front_cpu_seconds: float = 0.0
 
     @property
     def cpu_us(self) -> float:
         """CPU time a hit, user and system, in microseconds."""
         return self.cpu_seconds / self.answered * 1e6
+
+    @property
+    def front_cpu_us(self) -> float:
+        """What of it the proxy took."""
+        return self.front_cpu_seconds / self.answered * 1e6
 
     @property
     def rate(self) -> float:
@@ -103,6 +110,10 @@ class Result:
     def valid(self, server: str, scenario: str) -> list[Round]:
         """The rounds that count."""
         return [one for one in self.rounds if (one.server, one.scenario) == (server, scenario) and not one.faults]
+
+    def played(self, scenario: str) -> list[str]:
+        """Name the servers that have rounds there, void ones included, in the order of the run."""
+        return list(dict.fromkeys(one.server for one in self.rounds if one.scenario == scenario))
 
     def void(self) -> list[Round]:
         """The rounds that do not count."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from loadtest.bench.cpu import Cores, cpu_seconds, machine_seconds, waited_seconds
+from loadtest.bench.idle import IdleConnections, allow_files
 from loadtest.bench.result import Kept, Round
 from loadtest.bench.wrk import Load, Seen, WrkFailed, write_heads
 from loadtest.heads import heads
@@ -36,10 +37,13 @@ class Plan:
 def play(
     servers: Sequence[Server], scenarios: Sequence[Scenario], plan: Plan, cores: Cores, work: Path
 ) -> Iterator[Round]:
-    """Play all turns, interleaved, each in a fresh folder that is removed after it; yields each as it ends."""
+    """Play all turns, interleaved, each in a fresh folder that is removed after it; yields each as it ends.
+
+    A server is left out of the scenarios that it does not play.
+    """
     for number in range(1, plan.rounds + 1):
         for scenario in scenarios:
-            for server in servers:
+            for server in (one for one in servers if one.plays(scenario)):
                 folder = work / f"turn-{server.name}"
                 folder.mkdir(parents=True)
                 try:
@@ -65,6 +69,7 @@ class _Measured:
 
     seen: Seen | None = None
     cpu_seconds: float = 0.0
+    front_seconds: float = 0.0
     others: float = 0.0
     answered: int = 0
     sent: int = 0
@@ -88,6 +93,7 @@ class Turn:
         measured = _Measured()
         kept = None
         try:
+            allow_files(self.scenario.idle + self.plan.connections)
             running = self.server.start(Place(self.folder, self.scenario, self.cores))
             try:
                 self._measure(running, measured)
@@ -104,6 +110,7 @@ class Turn:
             answered=seen.answered if seen else 0,
             seconds=seen.duration_us / 1e6 if seen else 0.0,
             cpu_seconds=measured.cpu_seconds,
+            front_cpu_seconds=measured.front_seconds,
             others=measured.others,
             p50_us=seen.p50_us if seen else 0,
             p99_us=seen.p99_us if seen else 0,
@@ -113,26 +120,40 @@ class Turn:
 
     def _measure(self, running: Running, measured: _Measured) -> None:
         """Probe, warm up, measure, probe: the two probes prove the answer that wrk only counts."""
-        file = self.heads
         probes = heads(self.plan.seed, PROBES, self.server.keys, close=self.scenario.close)  # the first of the file
-        answer_bytes = ask(running.port, probes[0])
-        warm = Load(self.cores.load, self.plan.connections, self.plan.warmup_seconds).run(running.port, file)
+        tls = running.tls
+        answer_bytes = ask(running.port, probes[0], tls=tls)
+        with IdleConnections(running.port, self.scenario.idle, probes[0], tls=tls) as idle:
+            warm = self._load(self.plan.warmup_seconds, tls).run(running.port, self.heads)
+            seen = self._account(running, measured)
+            idle.ask_again()
 
-        load = Load(self.cores.load, self.plan.connections, self.plan.seconds)
+        measured.faults += faults_of(seen, answer_bytes, self.plan.connections)
+        if ask(running.port, probes[1], tls=tls) != answer_bytes:
+            measured.faults.append("its answers' size changed during the round")
+        known = PROBES + idle.answered
+        measured.answered = warm.answered + seen.answered + known
+        measured.sent = warm.sent + seen.sent + known
+
+    def _load(self, seconds: float, tls: bool) -> Load:
+        return Load(self.cores.load, self.plan.connections, seconds, tls=tls)
+
+    def _account(self, running: Running, measured: _Measured) -> Seen:
+        """Load it for as long as is measured, and note the CPU time that it and everybody else used meanwhile."""
         began, all_before, load_before = time.monotonic(), machine_seconds(), waited_seconds()
-        before = cpu_seconds(running.process.pid)
-        seen = load.run(running.port, file)
-        measured.cpu_seconds = cpu_seconds(running.process.pid) - before
+        before, front_before = cpu_seconds(running.process.pid), _front_seconds(running)
+        seen = self._load(self.plan.seconds, running.tls).run(running.port, self.heads)
+        measured.front_seconds = _front_seconds(running) - front_before
+        measured.cpu_seconds = cpu_seconds(running.process.pid) - before + measured.front_seconds
         known = measured.cpu_seconds + waited_seconds() - load_before
         # Over the whole time, since wrk reads its file first: its own duration is shorter.
         measured.others = max(0.0, machine_seconds() - all_before - known) / (time.monotonic() - began)
         measured.seen = seen
+        return seen
 
-        measured.faults += faults_of(seen, answer_bytes, self.plan.connections)
-        if ask(running.port, probes[1]) != answer_bytes:
-            measured.faults.append("its answers' size changed during the round")
-        measured.answered = warm.answered + seen.answered + PROBES
-        measured.sent = warm.sent + seen.sent + PROBES
+
+def _front_seconds(running: Running) -> float:
+    return cpu_seconds(running.front.pid) if running.front else 0.0
 
 
 def faults_of(seen: Seen, answer_bytes: int, connections: int) -> list[str]:
@@ -160,9 +181,10 @@ def _count_kept(running: Running, measured: _Measured) -> Kept | None:
 
 def tell(one: Round) -> str:
     """Put a round on one line."""
-    head = f"round {one.number} {one.scenario:<15} {one.server:<22}"
+    head = f"round {one.number} {one.scenario:<18} {one.server:<22}"
     if one.faults:
         return f"{head} void: {'; '.join(one.faults)}"
     kept = f", kept {one.kept.kept:,} of {one.kept.answered:,} answered" if one.kept else ""
     found = f"{one.cpu_us:7.2f} us a hit, {one.rate:9,.0f} hits/s, {one.busy:4.0%} busy, others {one.others:4.0%}"
-    return f"{head} {found}{kept}"
+    front = f", of it proxy {one.front_cpu_us:.2f} us" if one.front_cpu_seconds else ""
+    return f"{head} {found}{front}{kept}"

@@ -48,18 +48,20 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """One way to load a server: from which core, over how many connections, for how long, how fast."""
+    """One way to load a server: from which core, over how many connections, for how long, how fast, by TLS or not."""
 
     core: int | None
     connections: int
     seconds: float
     delay_ms: int = 0
+    tls: bool = False
 
     def command(self, port: int, heads: Path) -> list[str]:
         """Put wrk's command line together; it takes whole seconds."""
         options = ["-t1", f"-c{self.connections}", f"-d{max(1, round(self.seconds))}s"]
         options += [f"--timeout={ANSWER_TIMEOUT_SECONDS}s", "-s", str(SCRIPT)]
-        return ["wrk", *options, f"http://127.0.0.1:{port}/", "--", str(heads), str(self.delay_ms)]
+        scheme = "https" if self.tls else "http"
+        return ["wrk", *options, f"{scheme}://127.0.0.1:{port}/", "--", str(heads), str(self.delay_ms)]
 
     def start(self, port: int, heads: Path) -> "subprocess.Popen[str]":
         """Start wrk; `finish` ends it."""

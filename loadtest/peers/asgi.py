@@ -21,6 +21,9 @@ class BareAsgi(Server):
         words, port = place.folder / "words", free_port()
         argv = [sys.executable, "-m", "uvicorn", "loadtest.peers.bare_asgi:app", "--port", str(port)]
         argv += ["--http=httptools", "--loop=uvloop", "--lifespan=off", "--no-access-log", "--log-level=warning"]
+        argv += [
+            "--timeout-keep-alive=75"
+        ]  # nginx's and ours; its own 5 s would end connections that idle beside a round
         running = Running(launch(argv, words, place.cores.server), port, words)
         await_answer(running)
         return running

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -12,9 +13,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from loadtest.bench.cpu import Cores
+from loadtest.peers import certificate
+from loadtest.peers.certificate import Certificate
 from loadtest.peers.local_http import LocalHttp, LocalHttpFailed
 from loadtest.peers.server import (
     POLL_SECONDS,
+    ROOT,
     START_SECONDS,
     Place,
     Running,
@@ -29,9 +33,14 @@ from loadtest.peers.server import (
 )
 
 ACCOUNT: Final = "bench"
-COPIED: Final = ("VERSION", "ledger.sqlite")
-"""What a turn's data directory starts with; all else is made by the processes that run on it."""
-KEYS_FILE: Final = "bench-keys"
+LEDGER: Final = "ledger.sqlite"
+KEYS_FILE: Final = "keys"
+"""What `tests.many_accounts` writes beside the ledger: a write key a line."""
+COPY_BYTES_MAX: Final = 256 << 20
+"""100,000 accounts take 160 MB, a million 1.6 GB."""
+MAKING_SECONDS: Final = 3600.0
+"""A million accounts took 530 s on a busy machine."""
+TLS_OPTION: Final = "--tls-certificate"
 
 
 def program() -> str | None:
@@ -82,66 +91,96 @@ def _answers(data: Path) -> bool:
 
 @dataclass(slots=True)
 class Accounts:
-    """A ledger of accounts with a write key each, copied for each turn; made once and kept for later runs too."""
+    """A ledger of accounts with a write key each, written in bulk once and kept for later runs too.
+
+    One by one over the service's socket a million would take an hour; the ledger's own transactions leave the same
+    file.
+    """
 
     count: int
     shelf: Path
     keys: list[str] = field(default_factory=list)
 
     @property
-    def _data(self) -> Path:
-        return self.shelf / f"ledger-{self.count}"
+    def place(self) -> Path:
+        """The data directory that is kept."""
+        return self.shelf.absolute() / f"bulk-{self.count}"
 
-    def make(self, cores: Cores) -> None:
-        """Create the accounts through a running gating service, unless an earlier call or run has."""
-        if not self._data.exists():
+    def make(self) -> None:
+        """Write the ledger, unless an earlier call or run has. Raises ServerFailed."""
+        if not self.place.exists():
             self.shelf.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix="making-", dir=self.shelf) as name:
-                data = Path(name) / "data"
-                (Path(name) / KEYS_FILE).write_text("\n".join(self._create(data, Path(name) / "words", cores)))
-                Path(name, KEYS_FILE).rename(data / KEYS_FILE)
-                data.rename(self._data)
-        self.keys = (self._data / KEYS_FILE).read_text().split()
-
-    def _create(self, data: Path, words: Path, cores: Cores) -> list[str]:
-        gating = start_gating(data, words, cores.load)
-        new = {"rulebook": "default", "wait": False}
-        try:
-            with LocalHttp(data / "gating.sock") as http:
-                return [http.post("/api/v1/accounts", new)["write_key"] for _ in range(self.count)]
-        except (LocalHttpFailed, OSError, KeyError) as error:
-            raise ServerFailed(f"accounts cannot be made: {error}") from error
-        finally:
-            gating.stop()
+                made = Path(name) / "data"
+                argv = [sys.executable, "-m", "tests.many_accounts", str(made.absolute()), str(self.count)]
+                done = subprocess.run(
+                    argv, cwd=ROOT, capture_output=True, text=True, check=False, timeout=MAKING_SECONDS
+                )
+                if done.returncode != 0:
+                    raise ServerFailed(f"{self.count:,} accounts cannot be made: {done.stderr[-300:]}")
+                print(done.stdout.strip(), flush=True)
+                made.rename(self.place)
+        self.keys = (self.place / KEYS_FILE).read_text().split()
 
     def copy(self, data: Path) -> None:
-        """Begin a data directory with this ledger."""
+        """Begin a data directory with this ledger; a large one is opened where it lies, since a copy a turn would cost.
+
+        By a symbolic link: SQLite follows it, so its rollback journal lies beside the real file and outlives the turn.
+        """
         data.mkdir()
-        for name in COPIED:
-            shutil.copy2(self._data / name, data / name)
+        shutil.copy2(self.place / "VERSION", data / "VERSION")
+        ledger = self.place / LEDGER
+        if ledger.stat().st_size > COPY_BYTES_MAX:
+            (data / LEDGER).symlink_to(ledger)
+        else:
+            shutil.copy2(ledger, data / LEDGER)
 
 
 class Pixelgate(Server):
-    """One collector worker, journal on disk; the gating service, which grants its leases, on the load's core."""
+    """Collector workers, journals on disk; the gating service, which grants their leases, on the load's core.
 
-    def __init__(self, accounts: Accounts, durability: str, name: str) -> None:
+    workers: more than one share the server's core, or have a core each where the machine grants more than two. tls: the
+    collector itself ends TLS.
+    """
+
+    def __init__(self, accounts: Accounts, durability: str, name: str, *, workers: int = 1, tls: bool = False) -> None:
         super().__init__()
-        self.name = name
-        self._accounts = accounts
-        self._durability = durability
+        self.name, self.tls = name, tls
+        self._accounts, self._durability, self._workers = accounts, durability, workers
+        self._certificate: Certificate | None = None
         promise = {"process": "written, answered then", "disk": "written and synced, answered then"}[durability]
         self.job = (
-            f"pixelgate collector, one worker, {accounts.count:,} keys in the gate, raw head into the journal, "
-            f"durability {durability} ({promise}); its supervisor counts, the gating service beside it does not"
+            f"pixelgate collector, {'one worker' if workers == 1 else f'{workers} workers'}, "
+            f"{accounts.count:,} keys in the gate, raw head into the journal, durability {durability} ({promise}); "
+            "its supervisor counts, the gating service beside it does not"
         )
 
     def missing(self) -> str | None:
-        """It needs its own command."""
+        """It needs its own command; for TLS one that can, and `openssl`."""
+        lacks = self.lacks()
+        if lacks is not None or not self.tls:
+            return lacks
+        if TLS_OPTION not in run([str(program()), "collector", "--help"]):
+            return f"the installed pixelgate cannot: `pixelgate collector` has no {TLS_OPTION}"
+        return certificate.missing()
+
+    def lacks(self) -> str | None:
+        """Say that there is no command, or None."""
         return None if program() else "no `pixelgate` command beside this Python or on the path"
 
-    def prepare(self, _folder: Path, cores: Cores) -> None:
-        """Make its accounts, which takes milliseconds each."""
-        self._accounts.make(cores)
+    def prepare(self, folder: Path, cores: Cores) -> None:
+        """Make its accounts and its certificate, and say which cores several workers have."""
+        self.make_accounts()
+        if self._workers > 1:
+            own = sorted(cores.of_workers(self._workers))
+            self.job += f"; workers on {'core' if len(own) == 1 else 'cores'} {', '.join(map(str, own))}"
+        if self.tls:
+            self._certificate = certificate.self_signed(folder)
+            self.job += f"; the collector itself ends TLS ({certificate.KIND} certificate)"
+
+    def make_accounts(self) -> None:
+        """A fifth of a millisecond to half a one each, where no earlier run has made them."""
+        self._accounts.make()
         self.keys: Sequence[str] = self._accounts.keys
 
     def version(self) -> str:
@@ -157,8 +196,11 @@ class Pixelgate(Server):
         self._accounts.copy(data)
         gating = start_gating(data, place.folder / "gating.words", place.cores.load)
         argv = [str(program()), "--data", str(data), "collector", "--host", "127.0.0.1", "--port", str(port)]
-        argv += ["--workers", "1", "--durability", self._durability]
-        running = Running(launch(argv, words, place.cores.server), port, words, beside=(gating.process,))
+        argv += ["--workers", str(self._workers), "--durability", self._durability]
+        if self._certificate is not None:
+            argv += [TLS_OPTION, str(self._certificate.chain), "--tls-key", str(self._certificate.key)]
+        process = launch(argv, words, place.cores.of_workers(self._workers))
+        running = Running(process, port, words, beside=(gating.process,), tls=self._certificate is not None)
         running.kept = lambda: count_journals(data)
         await_answer(running)
         await_ready(running)
@@ -168,7 +210,7 @@ class Pixelgate(Server):
 def await_ready(running: Running) -> None:
     """Wait until the collector says that its map stands. Raises ServerFailed, and stops it, when it does not."""
     deadline = time.monotonic() + START_SECONDS
-    while not is_ready(running.port):
+    while not is_ready(running.port, tls=running.tls):
         if time.monotonic() > deadline or running.process.poll() is not None:
             running.stop()
             raise ServerFailed(f"the collector does not become ready: {last_words(running.words)}")

@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import time
 from abc import ABC, abstractmethod
@@ -13,7 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from loadtest.bench.cpu import Cores, pinned
 from loadtest.heads import HEADS
@@ -39,34 +40,53 @@ class ServerFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """How hits come: on kept connections or each on one of its own, and how many different heads there are."""
+    """How hits come: on kept connections or each on one of its own, and how many different heads there are.
+
+    tls: over TLS; idle: connections that were answered once and stay open, beside the busy ones.
+    """
 
     name: str
     title: str
     close: bool
     heads: int
+    tls: bool = False
+    idle: int = 0
 
 
 KEEP_ALIVE: Final = Scenario("keep-alive", "keep-alive, 512 heads", close=False, heads=HEADS)
 MANY_BROWSERS: Final = Scenario("many-browsers", "keep-alive, 65,536 heads", close=False, heads=HEADS * 128)
 """As many as no cache of what was seen before can hold: what a server gains from heads that come again shows here."""
 NEW_CONNECTION: Final = Scenario("new-connection", "new connection a hit, 512 heads", close=True, heads=HEADS)
-SCENARIOS: Final = (KEEP_ALIVE, MANY_BROWSERS, NEW_CONNECTION)
+IDLE_CROWD: Final = Scenario(
+    "idle-crowd", "keep-alive, 512 heads, 1,000 idle connections beside", close=False, heads=HEADS, idle=1000
+)
+TLS_KEEP_ALIVE: Final = Scenario("tls-keep-alive", "TLS, keep-alive, 512 heads", close=False, heads=HEADS, tls=True)
+TLS_NEW_CONNECTION: Final = Scenario(
+    "tls-new-connection", "TLS, new connection a hit, 512 heads", close=True, heads=HEADS, tls=True
+)
+SCENARIOS: Final = (KEEP_ALIVE, MANY_BROWSERS, NEW_CONNECTION, IDLE_CROWD, TLS_KEEP_ALIVE, TLS_NEW_CONNECTION)
 
 
 @dataclass(slots=True)
 class Running:
-    """A started server: the process whose tree is measured, its port, and how many hits it says it has kept."""
+    """A started server: the process whose tree is measured, its port, and how many hits it says it has kept.
+
+    front: a proxy before it, measured too and told apart; beside: what it needs and what is not measured. tls: its port
+    speaks TLS alone.
+    """
 
     process: "subprocess.Popen[bytes]"
     port: int
     words: Path
     beside: Sequence["subprocess.Popen[bytes]"] = field(default_factory=tuple)
     kept: Callable[[], int] | None = None
+    front: "subprocess.Popen[bytes] | None" = None
+    tls: bool = False
 
     def stop(self) -> None:
-        """End the server and what stands beside it, in that order. Raises ServerFailed where one had to be killed."""
-        stuck = [process.pid for process in (self.process, *self.beside) if not end(process)]
+        """End proxy, server and what stands beside it, in that order. Raises ServerFailed where one was killed."""
+        front = () if self.front is None else (self.front,)
+        stuck = [process.pid for process in (*front, self.process, *self.beside) if not end(process)]
         if stuck:
             raise ServerFailed(f"process {stuck[0]} did not end within {STOP_SECONDS:.0f} s: {last_words(self.words)}")
 
@@ -85,9 +105,20 @@ class Server(ABC):
 
     name: str
     job: str
+    tls = False
 
     def __init__(self, keys: Sequence[str] = ()) -> None:
         self.keys = keys
+        self._scenarios: Sequence[Scenario] | None = None
+
+    def only(self, *scenarios: Scenario) -> Self:
+        """Leave it out of all other scenarios, where it would tell nothing new."""
+        self._scenarios = scenarios
+        return self
+
+    def plays(self, scenario: Scenario) -> bool:
+        """Tell whether it is measured there: it speaks what the load speaks, and was not left out."""
+        return scenario.tls == self.tls and (self._scenarios is None or scenario in self._scenarios)
 
     def missing(self) -> str | None:
         """Say what this machine lacks to run it, or None."""
@@ -112,8 +143,8 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def launch(argv: Sequence[str], words: Path, core: int | None) -> "subprocess.Popen[bytes]":
-    """Start a process in a session of its own, pinned to a core, its output going to the file `words`."""
+def launch(argv: Sequence[str], words: Path, core: int | frozenset[int] | None) -> "subprocess.Popen[bytes]":
+    """Start a process in a session of its own, pinned to a core or some, its output going to the file `words`."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with words.open("ab") as output, pinned(core) if core is not None else nullcontext():
         return subprocess.Popen(
@@ -145,7 +176,7 @@ def await_answer(running: Running, head: bytes = PROBE) -> None:
     fault = "no answer"
     while time.monotonic() < deadline and running.process.poll() is None:
         try:
-            ask(running.port, head)
+            ask(running.port, head, tls=running.tls)
             return
         except (OSError, ServerFailed) as error:
             fault = str(error)
@@ -156,28 +187,55 @@ def await_answer(running: Running, head: bytes = PROBE) -> None:
     raise ServerFailed(f"{fault}: {last_words(running.words)}")
 
 
-def ask(port: int, head: bytes) -> int:
+def ask(port: int, head: bytes, *, tls: bool = False) -> int:
     """Send one head and check the answer; return its length in bytes.
 
     Raises ServerFailed for anything but a 200 with the GIF, OSError where nobody listens.
     """
-    with socket.create_connection(("127.0.0.1", port), PROBE_SECONDS) as connection:
-        connection.sendall(head)
-        answered = b""
-        while not is_whole(answered):
-            chunk = connection.recv(65536)
-            if not chunk:
-                break
-            answered += chunk
+    with connect(port, tls=tls) as connection:
+        return exchange(connection, head)
+
+
+def connect(port: int, *, tls: bool = False) -> socket.socket:
+    """Open a connection. Raises OSError."""
+    connection = socket.create_connection(("127.0.0.1", port), PROBE_SECONDS)
+    try:
+        return client_tls().wrap_socket(connection) if tls else connection
+    except OSError:
+        connection.close()
+        raise
+
+
+def client_tls() -> ssl.SSLContext:
+    """Trust anybody, as wrk does: the certificate is of this run's own making."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
+def exchange(connection: socket.socket, head: bytes) -> int:
+    """Ask on an open connection; as `ask` else."""
+    connection.sendall(head)
+    answered = b""
+    while not is_whole(answered):
+        chunk = connection.recv(65536)
+        if not chunk:
+            break
+        answered += chunk
     body = answered.partition(b"\r\n\r\n")[2]  # which 43 bytes differs: nginx's own GIF is another than ours
     if not (answered.startswith(b"HTTP/1.1 200 ") and body.startswith(b"GIF89a") and len(body) == len(GIF)):
         raise ServerFailed(f"expected 200 and the GIF, got {answered[:80]!r}")
     return len(answered)
 
 
-def is_ready(port: int) -> bool:
+def is_ready(port: int, *, tls: bool = False) -> bool:
     """Tell whether `/health/ready` answers 200."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PROBE_SECONDS)
+    if tls:
+        connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+            "127.0.0.1", port, timeout=PROBE_SECONDS, context=client_tls()
+        )
+    else:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PROBE_SECONDS)
     try:
         connection.request("GET", "/health/ready")
         return connection.getresponse().status == 200
