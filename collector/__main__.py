@@ -6,6 +6,7 @@ import sys
 import uvloop
 
 from collector.config import CollectorSettings
+from collector.tls import Loop
 from collector.worker import run
 from gating.errors import PixelgateError
 
@@ -15,7 +16,7 @@ def main() -> int:
     logging.basicConfig(format="%(asctime)s collector %(levelname)s %(message)s")
     logging.getLogger("pixelgate").setLevel(logging.INFO)
     try:
-        uvloop.run(run(CollectorSettings()))
+        uvloop.run(run(CollectorSettings()), loop_factory=Loop)
     except PixelgateError as error:
         print(f"pixelgate: {error}", file=sys.stderr)
         return error.exit_code

@@ -31,6 +31,10 @@ class CollectorSettings(BaseSettings):
         64 * 1024**2, ge=32 * 1024**2, le=1024**3, description="size of a journal segment in bytes"
     )
     drain_seconds: float = Field(10.0, ge=0, le=300, description="how long a stop waits for open requests")
+    tls_certificate: Path | None = Field(
+        None, description="PEM file of the certificate and its chain: the public port then speaks HTTPS"
+    )
+    tls_key: Path | None = Field(None, description="PEM file of its key, where the certificate's holds none")
     redis_url: str | None = Field(None, validation_alias="REDIS_URL", description=REDIS_URL)
     kafka_bootstrap: str | None = Field(None, validation_alias="KAFKA_BOOTSTRAP", description=KAFKA_BOOTSTRAP)
 

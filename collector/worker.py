@@ -17,13 +17,14 @@ import uvicorn
 
 from collector.app import CollectorApp
 from collector.config import CollectorSettings
-from collector.errors import JournalError
+from collector.errors import JournalError, SettingInvalid
 from collector.gate import Gate
 from collector.group import Group, SyncedGroup
 from collector.journal import Durability, Journal
 from collector.limits import Limits
 from collector.metrics import PUBLISH_SECONDS, CounterFile, Counters
 from collector.protocol import protocol_class
+from collector.tls import Certificate, certificate_of
 from collector.wheel import Wheel
 from gating.datadir import DataDirectory
 from gating.feed import Feed
@@ -68,6 +69,7 @@ class Worker:
         self._stopped = stopped
         self._loaded = asyncio.Event()
         self.fatal: BaseException | None = None
+        self.certificate = certificate_of(settings.tls_certificate, settings.tls_key)  # before there is a journal
         self.journal = Journal.create(
             directory.journals, Durability(settings.durability), segment_bytes=settings.segment_bytes
         )
@@ -84,7 +86,7 @@ class Worker:
             limits=Limits(connections_max=settings.connections_max),
         )
         app = CollectorApp(group, self.counters, self.not_ready)
-        self.server = PixelServer(_uvicorn(app, protocol, settings))
+        self.server = PixelServer(_uvicorn(app, protocol, settings, self.certificate))
         self._file = CounterFile(directory.counters, journal=self.journal.id, worker=settings.worker)
 
     def not_ready(self) -> list[str]:
@@ -119,6 +121,7 @@ class Worker:
         while True:
             await asyncio.sleep(PUBLISH_SECONDS)
             self.publish()
+            self._renew_certificate()
             try:
                 await asyncio.to_thread(self.journal.check_disk)
                 if self.journal.wants_spare:
@@ -128,6 +131,13 @@ class Worker:
                     self.journal.roll(SEGMENT_SECONDS)
             except (JournalError, OSError) as error:
                 _log.warning("%s", error)  # readiness tells too; appends go on as long as there is room
+
+    def _renew_certificate(self) -> None:
+        try:
+            if self.certificate is not None and self.certificate.refresh():
+                _log.info("the renewed certificate is offered from now on")
+        except SettingInvalid as error:
+            _log.warning("%s; the one before it goes on", error)
 
     def publish(self, *, clean: bool = False) -> None:
         """Write the counters; a disk that says no is told once a second, and costs no hit anything."""
@@ -164,7 +174,9 @@ def _feed(settings: CollectorSettings, directory: DataDirectory, gate: Gate, jou
     return LedgerFeed(gate, ledger=directory.ledger, directory=directory.feed, worker=f"worker-{journal[:16]}")
 
 
-def _uvicorn(app: CollectorApp, protocol: type[asyncio.Protocol], settings: CollectorSettings) -> uvicorn.Config:
+def _uvicorn(
+    app: CollectorApp, protocol: type[asyncio.Protocol], settings: CollectorSettings, certificate: Certificate | None
+) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=protocol,
@@ -174,6 +186,7 @@ def _uvicorn(app: CollectorApp, protocol: type[asyncio.Protocol], settings: Coll
         server_header=False,
         backlog=BACKLOG,
         timeout_graceful_shutdown=int(settings.drain_seconds) or None,
+        ssl_context_factory=None if certificate is None else lambda _config, _default: certificate.context,
     )
 
 

@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
 
 from collector.journal.directory import journals
@@ -52,11 +53,19 @@ class Plan:
     durability: str
     drain_seconds: float
     kafka: bool = False
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+
+    @property
+    def collector_url(self) -> str:
+        """Where browsers reach the collector, as seen from this machine."""
+        return url_of(self.host, self.port, "http" if self.tls_certificate is None else "https")
 
 
 def collector_roles(directory: DataDirectory, plan: Plan) -> list[Role]:
     """One role a worker; each keeps its slot number over restarts."""
     common = {"data": directory.root, "host": plan.host, "port": plan.port, "durability": plan.durability}
+    common |= {"tls_certificate": plan.tls_certificate, "tls_key": plan.tls_key}
     return [
         Role(
             name=f"collector {slot}",
@@ -132,7 +141,7 @@ def run_collector(directory: DataDirectory, plan: Plan, metrics: int = 0) -> Non
         supervisor.start()
         if wait_until(lambda: workers_ready(directory, plan, supervisor), signals, supervisor):
             workers.note(supervisor.pids)
-            print(f"collector  {url_of(plan.host, plan.port)}  {plan.workers} workers", flush=True)
+            print(f"collector  {plan.collector_url}  {plan.workers} workers", flush=True)
             if metrics:
                 print(f"metrics    {url_of(HOST, metrics)}/metrics", flush=True)
             supervisor.run(signals, LIVE_SECONDS, lambda: workers.note(supervisor.pids))
@@ -199,7 +208,7 @@ def introduce(directory: DataDirectory, plan: Plan) -> None:
     with Gateway.open(directory) as gateway:
         write_key = demo_write_key(gateway)
         token = first_token(gateway) if plan.admin_port else None
-    collector = url_of(plan.host, plan.port)
+    collector = plan.collector_url
     lines = [("collector", collector)]
     if write_key is not None:
         lines.append(("pixel", image_tag(collector, write_key)))

@@ -44,10 +44,10 @@ def _why_not(error: OSError, host: str, port: int, option: str) -> Exception:
     return Misused(f"cannot listen on {host} port {port}: {error.strerror}; give an address of this machine")
 
 
-def url_of(host: str, port: int) -> str:
+def url_of(host: str, port: int, scheme: str = "http") -> str:
     """The address to open in a browser on this machine."""
     name = "127.0.0.1" if host in WILDCARDS else host
-    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
+    return f"{scheme}://[{name}]:{port}" if ":" in name else f"{scheme}://{name}:{port}"
 
 
 def free_port(host: str) -> int:

@@ -6,6 +6,7 @@
 import os
 import sys
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -39,6 +40,12 @@ DurabilityOption = Annotated[
     Durability | None,
     typer.Option(help="A hit is answered once written (process) or once synced (disk). Default: process"),
 ]
+CertificateOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Speak HTTPS by this certificate and its chain (PEM)")
+]
+KeyOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Its key (PEM), where the certificate's file holds none")
+]
 
 MetricsPortOption = Annotated[
     int | None,
@@ -66,6 +73,8 @@ def run(
     admin_port: AdminPortOption = None,
     workers: WorkersOption = None,
     durability: DurabilityOption = None,
+    tls_certificate: CertificateOption = None,
+    tls_key: KeyOption = None,
 ) -> None:
     """Run everything on this machine until Ctrl-C: collector, gating and consumer under one data directory.
 
@@ -73,7 +82,8 @@ def run(
     """
     from deploy.local import run_everything
 
-    plan = _plan(host=host, port=port, admin_port=admin_port, workers=workers, durability=durability)
+    tls = {"tls_certificate": tls_certificate, "tls_key": tls_key}
+    plan = _plan(host=host, port=port, admin_port=admin_port, workers=workers, durability=durability, **tls)
     run_everything(session.directory(), plan)
 
 
@@ -83,6 +93,8 @@ def collector(
     port: PortOption = None,
     workers: WorkersOption = None,
     durability: DurabilityOption = None,
+    tls_certificate: CertificateOption = None,
+    tls_key: KeyOption = None,
     metrics_port: MetricsPortOption = None,
 ) -> None:
     """Run the collector's workers alone; they serve with no other role up."""
@@ -90,7 +102,9 @@ def collector(
     from deploy.local import run_collector
     from deploy.settings import load
 
-    plan = _plan(host=host, port=port, admin_port=0, workers=workers, durability=durability)  # that port is gating's
+    tls = {"tls_certificate": tls_certificate, "tls_key": tls_key}
+    # No admin port: that is gating's.
+    plan = _plan(host=host, port=port, admin_port=0, workers=workers, durability=durability, **tls)
     metrics = load(DeploySettings, {"metrics_port": metrics_port}).metrics_port
     run_collector(session.directory(), plan, metrics)
 
@@ -136,12 +150,15 @@ def purge(session: Session, metrics_port: MetricsPortOption = None) -> None:
 def _plan(**options: object) -> "Plan":
     """The plan that options and environment give; an option wins."""
     from collector.config import CollectorSettings
+    from collector.tls import certificate_of
     from deploy.config import DeploySettings
     from deploy.local import Plan
     from deploy.settings import load
     from gating.config import GatingSettings
 
-    collector = load(CollectorSettings, {name: options.get(name) for name in ("host", "port", "durability")})
+    names = ("host", "port", "durability", "tls_certificate", "tls_key")
+    collector = load(CollectorSettings, {name: options.get(name) for name in names})
+    certificate_of(collector.tls_certificate, collector.tls_key)  # a fault is told here, before a process starts
     gating = load(GatingSettings, {"admin_port": options.get("admin_port")})
     return Plan(
         host=collector.host,
@@ -152,6 +169,8 @@ def _plan(**options: object) -> "Plan":
         durability=collector.durability,
         drain_seconds=collector.drain_seconds,
         kafka=bool(collector.kafka_bootstrap),
+        tls_certificate=collector.tls_certificate,
+        tls_key=collector.tls_key,
     )
 
 

@@ -184,6 +184,15 @@ def asked(url: str, token: str) -> tuple[int, dict[str, object]]:
     return answer.status_code, answer.json()
 
 
+@pytest.mark.parametrize("role", ["run", "collector"])
+def test_a_certificate_that_cannot_serve_is_named_in_one_line_before_anything_starts(
+    pixelgate: Console, tmp_path: Path, role: str
+) -> None:
+    file = tmp_path / "site.pem"
+    ran = pixelgate(role, "--tls-certificate", str(file))
+    assert ran == Ran(2, "", f"pixelgate: PIXELGATE_TLS_CERTIFICATE: {file} is no file\n")
+
+
 def test_the_first_run_shows_an_operators_token_once_and_the_api_takes_it(pixelgate: Console, tmp_path: Path) -> None:
     """And usage comes from the consumer that runs beside: hits of hidden times are an operator's to see, no owner's."""
     admin = str(free_port())
