@@ -6,7 +6,6 @@ none, or its libraries cannot be fetched, the peer is skipped with that reason.
 
 import hashlib
 import re
-import shutil
 import tempfile
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from typing import Final
 
 from loadtest.bench.cpu import Cores
 from loadtest.peers.gated import count_lines, write_table
-from loadtest.peers.server import Place, Running, Server, await_answer, free_port, launch, run, tool
+from loadtest.peers.server import Place, Running, Server, ServerFailed, await_answer, free_port, launch, run, tool
 
 HERE: Final = Path(__file__).parent
 BUILDS: Final = Path("build/peers")
@@ -24,6 +23,10 @@ JOB: Final = (
     "gate ({keys:,} keys in a map) + JSON line of nginx + Lua's fields to a file on disk (buffers of 64 KiB, flushed "
     "each second), its file written after the answer, {how}"
 )
+
+
+class LibrariesMissing(ServerFailed):
+    """The compiler is too old, or cannot fetch the libraries: nothing that is wrong with the peer."""
 
 
 class Compiled(Server):
@@ -44,15 +47,23 @@ class Compiled(Server):
         return None if self._program.exists() else tool(self.compiler)
 
     def prepare(self, folder: Path, cores: Cores) -> None:  # noqa: ARG002  (as every other server is prepared)
-        """Build it, unless an earlier run has. Raises ServerFailed with the compiler's last words."""
+        """Build it, unless an earlier run has. Raises LibrariesMissing, ServerFailed with the compiler's last words."""
         if self._program.exists():
             return
         self._program.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="making-", dir=self._program.parent) as name:
+            try:
+                self.fetch()
+            except ServerFailed as error:
+                raise LibrariesMissing(str(error)) from error
             made = self.build(Path(name))
             built_by = self._program.with_suffix(BUILT_BY)
             built_by.write_text(run([self.compiler, "version" if self.compiler == "go" else "--version"]))
             made.rename(self._program)
+
+    @abstractmethod
+    def fetch(self) -> None:
+        """Fetch its libraries, as they are pinned. Raises ServerFailed."""
 
     @abstractmethod
     def build(self, folder: Path) -> Path:
@@ -88,8 +99,12 @@ class GoFasthttp(Compiled):
         super().__init__(keys, builds)
         self.job = "Go fasthttp + " + JOB.format(keys=len(keys), how="GOMAXPROCS=1")
 
+    def fetch(self) -> None:
+        """As `go.sum` pins them; Go fetches a newer Go too, where it may."""
+        run(["go", "mod", "download", "-C", self.sources])
+
     def build(self, folder: Path) -> Path:
-        """Fetch what `go.sum` pins and build without C."""
+        """Without C."""
         made = folder / "program"
         run(["env", "CGO_ENABLED=0", "go", "build", "-C", self.sources, "-mod=readonly", "-trimpath", "-o", made, "."])
         return made
@@ -108,10 +123,17 @@ class RustHyper(Compiled):
         super().__init__(keys, builds)
         self.job = "Rust hyper + " + JOB.format(keys=len(keys), how="Tokio's current_thread, release build with LTO")
 
+    def fetch(self) -> None:
+        """As `Cargo.lock` pins them."""
+        manifest = self.sources / "Cargo.toml"
+        oldest, found = _pinned(manifest, r'^rust-version = "([0-9.]+)"'), run(["cargo", "--version"]).split()[1]
+        if _numbers(found) < _numbers(oldest):
+            raise ServerFailed(f"cargo {found} is older than what its libraries need, {oldest}")
+        run(["cargo", "fetch", "--locked", "--manifest-path", manifest])
+
     def build(self, folder: Path) -> Path:
-        """Fetch what `Cargo.lock` pins and build by the release profile, on a copy: cargo writes beside its sources."""
-        shutil.copytree(self.sources, folder / "sources")
-        manifest = folder / "sources" / "Cargo.toml"
+        """By the release profile."""
+        manifest = self.sources / "Cargo.toml"
         run(["cargo", "build", "--release", "--locked", "--manifest-path", manifest, "--target-dir", folder / "target"])
         return folder / "target" / "release" / "hyper-peer"
 
@@ -133,3 +155,7 @@ def digest(sources: Path) -> str:
 def _pinned(manifest: Path, pattern: str) -> str:
     found = re.search(pattern, manifest.read_text(), re.MULTILINE)
     return found.group(1) if found else "?"
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version)]

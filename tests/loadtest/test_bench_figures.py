@@ -9,7 +9,7 @@ from eventually import eventually
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest.bench.cpu import Usage, cpu_seconds, machine_seconds, parse_stat, pinned, tree, waited_seconds
+from loadtest.bench.cpu import Cores, Usage, cpu_seconds, machine_seconds, parse_stat, pinned, tree, waited_seconds
 from loadtest.bench.result import Kept
 from loadtest.bench.rounds import faults_of
 from loadtest.bench.stats import percentile, spread
@@ -107,6 +107,26 @@ def test_a_process_started_while_pinned_stays_there_and_this_one_does_not():
     assert os.sched_getaffinity(0) == before
 
 
+@pytest.mark.parametrize(
+    ("cores", "workers", "own"),
+    [
+        (Cores(0, 1), 1, {0}),
+        (Cores(0, 1), 2, {0}),  # two cores: the load's stays its own, and the workers share
+        (Cores(0, 0), 2, {0}),
+        (Cores(0, 2, (1,)), 2, {0, 1}),
+        (Cores(0, 7, (1, 2, 3, 4, 5, 6)), 2, {0, 1}),
+    ],
+)
+def test_workers_have_cores_of_their_own_where_there_are_enough_and_never_the_loads(cores, workers, own):
+    assert cores.of_workers(workers) == own
+
+
+def test_a_process_can_be_given_several_cores():
+    granted = frozenset(os.sched_getaffinity(0))
+    with pinned(granted):
+        assert os.sched_getaffinity(0) == granted
+
+
 def test_a_child_that_was_waited_for_counts_for_this_process_and_for_the_machine():
     machine, waited = machine_seconds(), waited_seconds()
     subprocess.run([sys.executable, "-c", "import time\nwhile time.process_time() < 0.2: pass"], check=True)
@@ -128,6 +148,8 @@ def test_wrk_is_told_seconds_connections_heads_and_pace(tmp_path):
     command = Load(core=None, connections=64, seconds=2, delay_ms=25).command(8080, tmp_path / "heads")
     assert {"-t1", "-c64", "-d2s", "http://127.0.0.1:8080/"} <= set(command)
     assert command[-2:] == [str(tmp_path / "heads"), "25"]
+    over_tls = Load(core=None, connections=64, seconds=2, tls=True).command(8443, tmp_path / "heads")
+    assert "https://127.0.0.1:8443/" in over_tls
 
 
 def test_a_round_without_errors_of_one_answer_size_counts():
