@@ -45,8 +45,8 @@ faults: $(TEST_STAMP)  ## kill -9, SIGSTOP, full disks, failing fsync: the long 
 	  tests/consumers/test_purge_kills.py tests/integration/test_purge_scaled_out.py \
 	  tests/gating/ledger/test_ledger_processes.py -v --timeout 3600
 
-bench: $(TEST_STAMP)  ## CPU a hit beside nginx + Lua and others; writes docs/benchmarks
-	@deploy/packages.sh wrk nginx libnginx-mod-http-lua gcc libc6-dev
+bench: $(TEST_STAMP)  ## CPU a hit beside nginx + Lua, hyper, fasthttp and others; writes docs/benchmarks
+	@deploy/packages.sh wrk nginx libnginx-mod-http-lua gcc libc6-dev openssl
 	$(BIN)/python -m loadtest.bench
 	@$(MAKE) --no-print-directory bench-scaled
 

@@ -1,5 +1,7 @@
 """The servers that are measured: each states its job, says what it lacks to run here, starts on a port of its own.
 
-`server.py` is the protocol and the process handling; one file a family: `floors.py` (C, uvloop), `nginx.py`, `asgi.py`,
-`pixelgate.py`. To add one: a class with `Server`'s members, and a line in `field.py`.
+`server.py` is the protocol, the scenarios and the process handling; one file a family: `floors.py` (C, uvloop),
+`nginx.py`, `compiled.py` (Go, Rust; their sources in `fasthttp/` and `hyper/`), `asgi.py`, `pixelgate.py`, `proxied.py`
+(Pixelgate behind nginx). `gated.py` is what gated peers read and write, `certificate.py` what TLS needs. To add one: a
+class with `Server`'s members, and a line in `field.py`, which also says in which scenarios it tells something new.
 """
