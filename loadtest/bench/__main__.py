@@ -30,11 +30,11 @@ def options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m loadtest.bench",
         description="CPU a hit of pixel servers beside each other: one core serves, another loads.",
-        epilog="Example: python -m loadtest.bench --only pixelgate nginx-lua c-epoll --rounds 3 --seconds 2",
+        epilog="Example: python -m loadtest.bench --only pixelgate nginx-lua c-epoll --scenario keep-alive --rounds 5",
     )
     add = parser.add_argument
-    add("--rounds", type=int, default=5, help="interleaved rounds of each server and scenario (5)")
-    add("--seconds", type=int, default=3, help="measured seconds of a round (3)")
+    add("--rounds", type=int, default=3, help="interleaved rounds of each server and scenario (3)")
+    add("--seconds", type=int, default=2, help="measured seconds of a round (2)")
     add("--warmup", type=int, default=1, help="seconds of load before a round is measured (1)")
     add("--connections", type=int, default=64, help="connections at a time (64)")
     add("--seed", type=int, default=1, help="of the browser heads and keys (1)")
