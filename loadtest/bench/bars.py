@@ -82,9 +82,14 @@ RATIO_BARS: Final = (
         TLS_FLOOR,
         TLS_KEEP_ALIVE,
     ),
-    RatioBar("CPU a hit on a new connection, TLS by itself / the same", "pixelgate-tls", TLS_FLOOR, TLS_NEW_CONNECTION),
     RatioBar(
-        "CPU a hit on a new connection, TLS by nginx before it / the same",
+        "CPU a hit on a new connection, TLS by itself / nginx + Lua with TLS",
+        "pixelgate-tls",
+        TLS_FLOOR,
+        TLS_NEW_CONNECTION,
+    ),
+    RatioBar(
+        "CPU a hit on a new connection, TLS by nginx before it / nginx + Lua with TLS",
         "pixelgate-behind-nginx",
         TLS_FLOOR,
         TLS_NEW_CONNECTION,
