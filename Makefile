@@ -28,7 +28,7 @@ run: .venv  ## everything embedded on this machine, under ./data; Ctrl-C stops i
 	@exec $(BIN)/pixelgate run
 
 test: $(TEST_STAMP)  ## all tests, on real servers
-	@deploy/packages.sh chromium strace faketime nginx wrk $(SERVERS)
+	@deploy/packages.sh chromium strace faketime nginx wrk valgrind $(SERVERS)
 	$(BIN)/python -m pytest tests -n 2 --dist loadfile
 
 servers: $(TEST_STAMP)  ## Redis, PostgreSQL and Kafka to play with, until Ctrl-C; prints the URLs to set
