@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
 from collector.metrics import CounterFile, Counters, read_counters
-from collector.service_times import _BOUNDS, _FIRST, _OVER, GIVEN, WRITTEN, ServiceTimes, bucket_of, timed_class
+from collector.service_times import BOUNDS, GIVEN, WRITTEN, ServiceTimes, Times, bucket_of, timed_class
 from collector.totals import fold
 from gating.exposition import WorkerCounters
 from tests.collector.counter_files import journal_id, kept
@@ -32,23 +32,36 @@ def counts(times):
     return {until: one.count for until, one in times.histograms().items()}
 
 
-@given(st.integers(1 << 10, LONGEST_NS - 1))
+@given(st.integers(1 << 11, LONGEST_NS - 1))
 def test_a_bucket_holds_the_times_below_its_bound_and_is_an_eighth_of_its_octave(ns):
-    bound = _BOUNDS[bucket_of(ns) - _FIRST]
+    bound = BOUNDS[bucket_of(ns)]
     assert ns < bound <= ns * 1.125 + 1
     assert bucket_of(bound - 1) == bucket_of(ns)
     assert bucket_of(bound) == bucket_of(ns) + 1
 
 
+@given(st.lists(st.integers(0, 1 << 31)))
+def test_every_time_is_counted_in_the_bucket_it_belongs_to(times_ns):
+    times = Times()
+    for ns in times_ns:
+        times.note(ns)
+    told = times.histogram()
+    below = 0
+    for bound, count in told.buckets:
+        below += count
+        assert below == sum(ns < bound for ns in times_ns)
+    assert (told.count, told.sum_ns) == (len(times_ns), sum(times_ns))
+
+
 def test_what_is_shorter_or_longer_than_any_bucket_is_counted_all_the_same():
     times = ServiceTimes()
-    for ns in (0, 1, 1023, LONGEST_NS, 1 << 60):
-        times.given[bucket_of(ns)] += 1
+    for ns in (0, 1, 2047, LONGEST_NS, 1 << 60):
+        times.given.note(ns)
     told = times.histograms()[GIVEN]
     assert told.count == 5
-    assert told.buckets[0] == (_BOUNDS[0], 3)
+    assert told.buckets[0] == (BOUNDS[0], 3)
     assert sum(hits for _, hits in told.buckets) == 3
-    assert bucket_of(1 << 60) == _OVER
+    assert bucket_of(1 << 60) == len(BOUNDS)
 
 
 async def test_each_hit_of_the_fast_path_that_is_answered_is_timed_once_whatever_becomes_of_it():
@@ -72,7 +85,8 @@ async def test_a_hit_is_timed_from_its_own_chunk_on():
         outside_ns += perf_counter_ns() - began_ns
         for _ in range(50):  # what passes between two hits belongs to neither
             await wire.quiet()
-    assert 0 < times.given_ns < times.written_ns < outside_ns
+    given_ns, written_ns = (one.sum_ns for one in times.histograms().values())
+    assert 0 < given_ns < written_ns < outside_ns
     wire.close()
 
 
@@ -155,8 +169,7 @@ def test_the_times_of_workers_that_are_gone_are_folded_and_read_back(tmp_path):
     journals.mkdir()
     for number, ns in ((1, 5_000), (2, 5_000), (3, 90_000)):
         times = ServiceTimes()
-        times.written[bucket_of(ns)] += 1
-        times.written_ns = ns
+        times.written.note(ns)
         file = CounterFile(data, journal=journal_id(number), worker=number)
         file.publish(Counters(), connections=0, version=1, leased=True, clean=True, service=times.histograms())
     before = exposed(data)
