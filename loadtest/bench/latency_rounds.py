@@ -18,7 +18,7 @@ from loadtest.bench.pace import Pace, PaceFailed, faults_of
 from loadtest.bench.service import Service, TimedPixelgate, scrape, service
 from loadtest.bench.wrk import Load, WrkFailed, write_heads
 from loadtest.heads import HEADS, heads
-from loadtest.peers.pixelgate import Pixelgate, pixelgate
+from loadtest.peers.pixelgate import Pixelgate, pixelgate, program, start_gating
 from loadtest.peers.server import KEEP_ALIVE, Place, Running, Server, ServerFailed, ask
 
 OTHERS_MAX: Final = 0.15
@@ -160,14 +160,28 @@ class Rounds:
         folder = self._work / f"turn-{server.name}"
         folder.mkdir(parents=True)
         try:
-            running = server.start(Place(folder, KEEP_ALIVE, self._cores))
-            try:
-                yield running, file, folder
-            finally:
-                if running.process.poll() is None:
-                    running.stop()
+            with self._beside(server, folder):
+                running = server.start(Place(folder, KEEP_ALIVE, self._cores))
+                try:
+                    yield running, file, folder
+                finally:
+                    if running.process.poll() is None:
+                        running.stop()
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+    @contextmanager
+    def _beside(self, server: Server, folder: Path) -> Iterator[None]:
+        """Have a gating service on the load's core beside every server, as Pixelgate needs one: it disturbs the load of
+        all of them alike."""
+        if isinstance(server, Pixelgate) or program() is None:
+            yield
+            return
+        idle = start_gating(folder / "beside", folder / "beside.words", self._cores.load)
+        try:
+            yield
+        finally:
+            idle.stop()
 
 
 def _crowd(used: Used) -> list[str]:

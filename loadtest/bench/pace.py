@@ -13,8 +13,9 @@ from loadtest.peers.server import run
 SOURCE: Final = Path(__file__).with_name("pace.c")
 GRACE_SECONDS: Final = 30.0
 """pace waits 10 s for its last answers; this much past its time it is stuck."""
-LATE_US_MAX: Final = {"99": 100.0, "99.9": 500.0}
-"""How late the loader may be by its own fault; beyond it, its figures tell of itself. Seen when quiet: 20 and 60."""
+LATE_US_MAX: Final = {"99": 500.0, "99.9": 2500.0}
+"""How late the loader may be by its own fault; beyond it, its figures tell of itself. Seen on a quiet virtual
+machine: 20 and 60 alone on its core, up to 400 and 1,700 with a gating service there, which takes 1 to 2 % of it."""
 SUSTAINED: Final = 0.99
 """Of the rate asked for; a server that answers less is overloaded, which is a finding and no fault."""
 
