@@ -31,7 +31,7 @@ class CollectorSettings(BaseSettings):
         64 * 1024**2, ge=32 * 1024**2, le=1024**3, description="size of a journal segment in bytes"
     )
     service_times: bool = Field(
-        False, description="time each pixel inside its worker, for pixelgate_service_seconds in /metrics (1 us a hit)"
+        False, description="time each pixel inside its worker, for pixelgate_service_seconds in /metrics (0.6 us a hit)"
     )
     drain_seconds: float = Field(10.0, ge=0, le=300, description="how long a stop waits for open requests")
     redis_url: str | None = Field(None, validation_alias="REDIS_URL", description=REDIS_URL)
