@@ -26,7 +26,8 @@ NOTE: Final = (
 SERVICE_NOTE: Final = (
     "Inside the worker, in us, by its own histogram (`PIXELGATE_SERVICE_TIMES`; upper bounds of buckets, at most 12 % "
     "high, warm-up included). *given*: from a chunk's `data_received` to right before `transport.write` of its answer. "
-    "*written*: until that has returned, write(2) included. `hits a tick`: over the whole turn."
+    "*written*: until that has returned, write(2) included. `hits a frame`: "
+    "how many are written and answered together, over the whole turn."
 )
 
 
@@ -112,14 +113,14 @@ def _service(result: Result, step: str, until: str, percent: str) -> Spread | No
 def service_table(result: Result) -> str:
     """Service times inside the worker, by step and by where they end."""
     rows = []
-    ticks = [one for one in result.turns if one.server == TIMED and one.ticks and one.kept]
-    hits_a_tick = f"{sum(t.kept or 0 for t in ticks) / sum(t.ticks or 0 for t in ticks):.1f}" if ticks else "-"
+    frames = [one for one in result.turns if one.server == TIMED and one.frames and one.kept]
+    hits_a_frame = f"{sum(t.kept or 0 for t in frames) / sum(t.frames or 0 for t in frames):.1f}" if frames else "-"
     for step in result.steps.get(TIMED, ()):
         for until in UNTIL:
             figures = [_cell(_service(result, step.name, until, percent), 1) for percent in ("50", "90", "99", "99.9")]
             legs = len(result.valid(TIMED, step.name))
-            rows.append([f"{step.name}: {until}", f"{step.rate:,.0f}", *figures, hits_a_tick, str(legs)])
-    return table(("load", "hits/s", "p50", "p90", "p99", "p99.9", "hits a tick", "legs"), rows)
+            rows.append([f"{step.name}: {until}", f"{step.rate:,.0f}", *figures, hits_a_frame, str(legs)])
+    return table(("load", "hits/s", "p50", "p90", "p99", "p99.9", "hits a frame", "legs"), rows)
 
 
 def bars(result: Result) -> list[tuple[str, str, str, str]]:

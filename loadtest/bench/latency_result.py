@@ -62,14 +62,14 @@ class Leg:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One start of a server with all its legs: what it kept of what it answered, and in how many frames (ticks)."""
+    """One start of a server with all its legs: what it kept of what it answered, and in how many frames."""
 
     server: str
     number: int
     answered: int
     sent: int
     kept: int | None = None
-    ticks: int | None = None
+    frames: int | None = None
     faults: Sequence[str] = ()
 
 

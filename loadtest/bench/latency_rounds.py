@@ -6,7 +6,7 @@ each leg the machine is left to come to rest; a leg during which others used it 
 
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,13 +143,14 @@ class Rounds:
         """Hold what the server has kept against what it answered: the legs' hits and the two probes."""
         answered = 2 + sum(leg.paced.answered_in_all for leg in legs if leg.paced)
         sent = 2 + sum(leg.paced.sent_in_all for leg in legs if leg.paced)
-        kept = running.kept() if running.kept else None
-        ticks = _ticks(folder / "data") if isinstance(server, Pixelgate) else None
+        kept, frames = running.kept() if running.kept and not isinstance(server, Pixelgate) else None, None
+        if isinstance(server, Pixelgate):
+            kept, frames = _journalled(folder / "data")
         complete = all(leg.paced for leg in legs)  # who knows what a load that failed had sent
         faults = []
         if kept is not None and complete and not answered <= kept <= sent + START_PROBES_MAX:
             faults.append(f"kept {kept} of {answered} answered and {sent} sent hits")
-        return Turn(name, number, answered, sent, kept, ticks, tuple(faults))
+        return Turn(name, number, answered, sent, kept, frames, tuple(faults))
 
     @contextmanager
     def _started(self, server: Server) -> Iterator[tuple[Running, Path, Path]]:
@@ -188,10 +189,12 @@ def _crowd(used: Used) -> list[str]:
     return [f"others used {used.others:.2f} of a core"] if used.others > OTHERS_MAX else []
 
 
-def _ticks(data: Path) -> int:
-    """Frames of all journals: one a tick that kept anything."""
-    frames = 0
+def _journalled(data: Path) -> tuple[int, int]:
+    """Records and frames of all journals, a frame for each group of hits. Raises ServerFailed where one is damaged."""
+    records = frames = 0
     for journal in (data / "journals").iterdir():
-        checked: Mapping[str, int] = pixelgate(data, "journal", "check", str(journal))
-        frames += checked["frames"]
-    return frames
+        checked = pixelgate(data, "journal", "check", str(journal))
+        if checked["missing"]:
+            raise ServerFailed(f"journal {journal.name} misses sequences {checked['missing']}")
+        records, frames = records + checked["records"], frames + checked["frames"]
+    return records, frames

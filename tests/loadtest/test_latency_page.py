@@ -58,7 +58,7 @@ def test_a_table_has_the_median_of_the_legs_that_count_and_names_the_void_ones()
     assert "2 of 3" in row
     assert "- pixelgate, 70 % of own, round 2: the loader itself was late" in page
     timed = next(line for line in page.splitlines() if line.startswith("| 70 % of own: given"))
-    assert timed.split("|")[-3].strip() == "2.0"  # hits a tick
+    assert timed.split("|")[-3].strip() == "2.0"  # hits a frame
 
 
 def test_a_turn_that_lost_hits_makes_its_legs_count_no_more():

@@ -52,7 +52,7 @@ def test_a_collector_that_times_itself_times_and_keeps_every_hit_it_answered(wor
     assert [ours(leg.faults) for leg in legs] == [[], []]
     assert all(leg.service.hits == leg.paced.answered_in_all == leg.paced.sent_in_all > 100 for leg in legs)
     assert turn.answered == 2 + sum(leg.paced.answered_in_all for leg in legs) <= turn.kept
-    assert 0 < turn.ticks <= turn.kept
+    assert 0 < turn.frames <= turn.kept
     for leg in legs:
         assert 0 < leg.service.given_us["50"] <= leg.service.written_us["50"]
     assert list(work.glob("turn-*")) == []
@@ -63,7 +63,7 @@ def test_a_server_that_keeps_nothing_has_its_turn_too(work):
     server = EpollFloor(["key"])
     server.prepare(work, CORES)
     turn, (leg,) = rounds_of(work).turn(server, server.name, [Step("least", 50, 400)], 2)
-    assert (turn.kept, turn.ticks, ours(turn.faults), ours(leg.faults)) == (None, None, [], [])
+    assert (turn.kept, turn.frames, ours(turn.faults), ours(leg.faults)) == (None, None, [], [])
     assert (leg.step, leg.number, leg.paced.due) == ("50 % of least", 2, 120)
 
 
