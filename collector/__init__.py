@@ -17,6 +17,7 @@ topics                  the names of Kafka's topics
 letter_files            append-only lines with checksums, for dead letters
 publishers              what publishers and consumers say to each other on pixel.publishers
 worker, metrics         one process: its socket, its journal, its counters
+service_times           how long hits are inside a worker, where a setting asks for it
 totals                  the counters of workers that are gone
 config, errors          what is set, what can go wrong
 """

@@ -30,6 +30,9 @@ class CollectorSettings(BaseSettings):
     segment_bytes: int = Field(
         64 * 1024**2, ge=32 * 1024**2, le=1024**3, description="size of a journal segment in bytes"
     )
+    service_times: bool = Field(
+        False, description="time each pixel inside its worker, for pixelgate_service_seconds in /metrics (0.6 us a hit)"
+    )
     drain_seconds: float = Field(10.0, ge=0, le=300, description="how long a stop waits for open requests")
     tls_certificate: Path | None = Field(
         None, description="PEM file of the certificate and its chain: the public port then speaks HTTPS"

@@ -36,6 +36,29 @@ class Counters:
 
 
 @dataclass(frozen=True, slots=True)
+class Histogram:
+    """Times by length. buckets: (bound in ns, how many were below it and in no bucket before); what reached the last
+    bound is in `count` alone."""
+
+    count: int
+    sum_ns: int
+    buckets: Sequence[tuple[int, int]]
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Self:
+        return cls(
+            int(document["count"]), int(document["sum_ns"]), [(int(ns), int(n)) for ns, n in document["buckets"]]
+        )
+
+    def plus(self, other: "Histogram") -> "Histogram":
+        """Both together; bounds of another release stand beside ours."""
+        sums = dict(self.buckets)
+        for bound_ns, count in other.buckets:
+            sums[bound_ns] = sums.get(bound_ns, 0) + count
+        return Histogram(self.count + other.count, self.sum_ns + other.sum_ns, sorted(sums.items()))
+
+
+@dataclass(frozen=True, slots=True)
 class Lost:
     """A worker that was killed: what it dropped after `counted_until_us` nobody knows."""
 
@@ -68,6 +91,7 @@ class Published:
     workers: int = 1
     killed: int = 0
     lost: Sequence[Lost] = ()
+    service: Mapping[str, Histogram] = field(default_factory=dict)  # by what it was timed to; none unless asked for
 
     def outcome(self, outcome: Outcome) -> int:
         return self.outcomes.get(outcome.name.lower(), 0)
@@ -92,8 +116,9 @@ class Published:
                 not_ready=[str(reason) for reason in document.get("not_ready", ())],
                 workers=int(document.get("workers", 1)),
                 lost=[Lost(str(j), int(worker), int(us)) for j, worker, us in document.get("lost", ())],
+                service={str(until): Histogram.of(one) for until, one in document.get("service", {}).items()},
             )
-        except (TypeError, AttributeError) as error:
+        except (TypeError, AttributeError, KeyError) as error:
             raise ValueError(f"the counters of {journal} do not read: {error}") from error
 
 
@@ -119,6 +144,7 @@ class CounterFile:
         leased: bool,
         not_ready: Sequence[str] = (),
         clean: bool = False,
+        service: Mapping[str, Histogram] | None = None,
     ) -> None:
         """Write what was counted up to now. Raises OSError where the disk says no; the next try writes it all again."""
         document = {
@@ -134,6 +160,8 @@ class CounterFile:
             "leased": leased,
             "not_ready": not_ready,
         }
+        if service is not None:
+            document["service"] = service
         self._temporary.write_bytes(orjson.dumps(document))
         self._temporary.rename(self._path)
 

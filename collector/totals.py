@@ -17,7 +17,7 @@ import orjson
 
 from collector.errors import TotalDamaged
 from collector.journal.directory import sync_directory
-from collector.metrics import Lost, Published
+from collector.metrics import Histogram, Lost, Published
 from gating.worker_counters import TOTAL, folded, read_document, read_documents
 
 LOST_MAX: Final = 100
@@ -70,9 +70,12 @@ def summed(total: Published, gone: Iterable[Published]) -> Published:
     every = [total, *gone]
     outcomes: Counter[str] = Counter()
     samples: Counter[tuple[str, str]] = Counter()
+    service: dict[str, Histogram] = {}
     for published in every:
         outcomes.update(published.outcomes)
         samples.update({(outcome, reason): hits for outcome, reason, hits in published.samples})
+        for until, times in published.service.items():
+            service[until] = service[until].plus(times) if until in service else times
     lost = [Lost(p.journal, p.worker, p.published_us) for p in every[1:] if not p.clean]
     return Published(
         journal=TOTAL,
@@ -82,6 +85,7 @@ def summed(total: Published, gone: Iterable[Published]) -> Published:
         hits=sum(p.hits for p in every),
         connections_refused=sum(p.connections_refused for p in every),
         workers=sum(p.workers for p in every),
+        service=service,
         killed=total.killed + len(lost),
         lost=sorted([*total.lost, *lost], key=lambda one: one.counted_until_us)[-LOST_MAX:],
     )

@@ -25,6 +25,7 @@ from collector.limits import Limits
 from collector.metrics import PUBLISH_SECONDS, CounterFile, Counters
 from collector.protocol import protocol_class
 from collector.tls import Certificate, certificate_of
+from collector.service_times import ServiceTimes, timed_class
 from collector.wheel import Wheel
 from gating.datadir import DataDirectory
 from gating.feed import Feed
@@ -85,6 +86,9 @@ class Worker:
             wheel=self.wheel,
             limits=Limits(connections_max=settings.connections_max),
         )
+        self.service_times = ServiceTimes() if settings.service_times else None
+        if self.service_times is not None:
+            protocol = timed_class(protocol, self.service_times)
         app = CollectorApp(group, self.counters, self.not_ready)
         self.server = PixelServer(_uvicorn(app, protocol, settings, self.certificate))
         self._file = CounterFile(directory.counters, journal=self.journal.id, worker=settings.worker)
@@ -149,6 +153,7 @@ class Worker:
                 leased=self.gate.leased,
                 not_ready=self.not_ready(),
                 clean=clean,
+                service=self.service_times.histograms() if self.service_times is not None else None,
             )
         except OSError as error:
             _log.warning("counters were not published: %s", error)

@@ -6,4 +6,10 @@
 stay open), reads its CPU (`cpu.py`) and stops it, in interleaved rounds; `flips.py` times an operator's flips under
 load; `result.py` is what a run found, `bars.py` holds it against the bars, `report.py` and `plot.py` write it down.
 The servers themselves are in `loadtest/peers`.
+
+    python -m loadtest.bench.latency
+
+Latency at given rates: `pace.c` is the open-model load, `pace.py` runs it, `latency_rounds.py` measures, `service.py`
+reads what Pixelgate tells of its own times, `latency_result.py`, `latency_page.py` and `latency_plot.py` are as above;
+`gaps.c` tells what the machine takes from everybody.
 """

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from collector.batch import EVENT_BYTES_MAX, EVENTS_MAX
 from collector.errors import JournalFailed
 from collector.gate import Gate, boot_ns
-from collector.group import GROUP_HITS_MAX, Group, SyncedGroup
+from collector.group import GROUP_HITS_MAX, PROMPT_HITS, Group, SyncedGroup
 from collector.hit import HEAD_BYTES_MAX
 from collector.journal.format import PAYLOAD_BYTES_MAX
 from collector.outcome import Outcome
@@ -74,7 +74,7 @@ class Bench:
         return waiter
 
 
-@given(st.lists(st.sampled_from([b"a", b"h", b"d", b"x", b""]), min_size=1, max_size=50))
+@given(st.lists(st.sampled_from([b"a", b"h", b"d", b"x", b""]), min_size=1, max_size=PROMPT_HITS))
 def test_a_tick_is_one_frame_answered_once_and_counted_once(keys):
     """I1, I2, I4."""
     bench = Bench()
@@ -113,13 +113,18 @@ def test_a_record_says_all_that_was_known_of_its_hit():
     assert (record.account, record.peer, record.head, record.body) == ("of-h", "203.0.113.7", HEAD, None)
 
 
-def test_a_full_group_closes_early_and_the_rest_has_its_own_frame():
+def test_of_many_hits_the_first_are_kept_and_answered_before_the_last_are_read():
+    """I1: in frames of their own; the commit that ends the tick takes the rest."""
     bench = Bench()
-    waiters = [bench.hit(b"a") for _ in range(GROUP_HITS_MAX + 3)]
-    assert [len(frame) for frame in bench.journal.frames] == [GROUP_HITS_MAX]
+    waiters = [bench.hit(b"a") for _ in range(PROMPT_HITS)]
+    assert bench.journal.frames == []
+    waiters += [bench.hit(b"a") for _ in range(PROMPT_HITS + 3)]
+    assert [len(frame) for frame in bench.journal.frames] == [PROMPT_HITS] * 2
+    assert [waiter.answers for waiter in waiters] == [[True]] * PROMPT_HITS * 2 + [[]] * 3
     bench.tick.end()
-    assert [len(frame) for frame in bench.journal.frames] == [GROUP_HITS_MAX, 3]
+    assert [len(frame) for frame in bench.journal.frames] == [PROMPT_HITS, PROMPT_HITS, 3]
     assert all(waiter.answers == [True] for waiter in waiters)
+    assert sum(bench.outcomes) == len(waiters)
 
 
 def test_a_batch_is_never_split_between_frames():
