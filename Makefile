@@ -6,7 +6,7 @@ SERVERS := redis-server postgresql java:default-jre-headless mvn:maven
 TEST_STAMP := .venv/.test-extras
 
 .DEFAULT_GOAL := help
-.PHONY: help run test servers lint format e2e faults bench bench-latency bench-scaled bench-lifecycle lock clean
+.PHONY: help run test servers lint format e2e faults bench bench-latency bench-delivered bench-scaled bench-lifecycle lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[.a-z0-9_-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,11 +48,15 @@ faults: $(TEST_STAMP)  ## kill -9, SIGSTOP, full disks, failing fsync: the long 
 bench: $(TEST_STAMP)  ## CPU a hit beside nginx + Lua, hyper, fasthttp and others; writes docs/benchmarks
 	@deploy/packages.sh wrk nginx libnginx-mod-http-lua gcc libc6-dev openssl
 	$(BIN)/python -m loadtest.bench
-	@$(MAKE) --no-print-directory bench-latency bench-scaled
+	@$(MAKE) --no-print-directory bench-latency bench-delivered bench-scaled
 
 bench-latency: $(TEST_STAMP)  ## latency under loads that wait for nobody, service time in process
 	@deploy/packages.sh wrk nginx libnginx-mod-http-lua gcc libc6-dev
 	$(BIN)/python -m loadtest.bench.latency
+
+bench-delivered: $(TEST_STAMP)  ## CPU a hit from the request to Kafka, beside fasthttp + franz-go and Starlette + aiokafka
+	@deploy/packages.sh gcc libc6-dev redis-server java:default-jre-headless mvn:maven
+	$(BIN)/python -m loadtest.bench.delivered
 
 bench-scaled: $(TEST_STAMP)  ## what several hosts cost: events through Kafka, flips through Redis, Kafka away, 1M write keys
 	@deploy/packages.sh wrk $(SERVERS)

@@ -89,9 +89,12 @@ class Record(NamedTuple):
     body: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class FrameHeader:
-    """A frame's header whose checksum holds at its place; the payload may still be damaged."""
+class FrameHeader(NamedTuple):
+    """A frame's header whose checksum holds at its place; the payload may still be damaged.
+
+    A tuple, since a worker that is not pressed writes a frame for every hit or two: 0.4 us where a frozen dataclass
+    takes 1.3 (CPython 3.11).
+    """
 
     payload_crc: int
     payload_bytes: int
@@ -166,7 +169,7 @@ def decode_frame_header(place: int, data: bytes | memoryview, at: int = 0) -> Fr
         return None
     if not (0 < payload_bytes <= PAYLOAD_BYTES_MAX and hits > 0 and first_sequence >= FIRST_SEQUENCE):
         return None
-    return FrameHeader(payload_crc, payload_bytes, hits, first_sequence, received_at_us)
+    return tuple.__new__(FrameHeader, (payload_crc, payload_bytes, hits, first_sequence, received_at_us))
 
 
 def encode_record(record: Record) -> bytes:

@@ -141,7 +141,9 @@ class JournalReader:
         taken_bytes = 0
         while taken_bytes < bytes_max and (frame := self._walk.step(live=self.live)):
             records += frame.records or ()
-            taken_bytes += frame.header.frame_bytes
+            more, more_bytes = self._walk.run(bytes_max - taken_bytes - frame.header.frame_bytes)
+            records += more
+            taken_bytes += frame.header.frame_bytes + more_bytes
         return records
 
     def _adopt(self) -> bool:

@@ -15,7 +15,7 @@ import contextlib
 import os
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from collector.journal.cursor import load_cursor
@@ -105,11 +105,25 @@ class Walk:
                 return self._take(frame, frame.records)
         return None
 
+    def run(self, bytes_max: int) -> tuple[list[Record], int]:
+        """The records of the frames that come next without anything to be decided, and their bytes; both may be none.
+
+        What `step` would give one by one, as far as it was read already.
+        """
+        if self._segment is None:
+            return [], 0
+        run = self._segment.run_at(self._offset, self.next_sequence, bytes_max)
+        taken_bytes, self._offset = run.end - self._offset, run.end
+        self.next_sequence += len(run.records)
+        self.frames += run.frames
+        self.records += len(run.records)
+        return run.records, taken_bytes
+
     def _take(self, frame: Frame, records: list[Record]) -> Frame:
         self._miss_until(frame.header.first_sequence)
         if frame.header.first_sequence < self.next_sequence:
             records = [record for record in records if record.sequence >= self.next_sequence]
-            frame = replace(frame, records=records)
+            frame = frame._replace(records=records)
         self.next_sequence = frame.header.last_sequence + 1
         self.frames += 1
         self.records += len(records)

@@ -71,6 +71,7 @@ class Correspondent:
         self._through, self._offsets = through, offsets
         self._host, self._started_us = host, time.time_ns() // 1000
         self._waiting: list[Waiting] = []
+        self._asked = asyncio.Event()
 
     async def run(self) -> None:
         """Speak and listen until cancelled."""
@@ -142,6 +143,7 @@ class Correspondent:
                 ends = await asyncio.to_thread(journal_ends, self._data.journals)
                 self._waiting.append(Waiting(word.nonce, time.monotonic(), ends))
                 del self._waiting[:-ASKS_MAX]
+                self._asked.set()
 
     async def _beat(self, producer: AIOKafkaProducer) -> None:
         while True:
@@ -152,6 +154,9 @@ class Correspondent:
 
     async def _answer(self, producer: AIOKafkaProducer) -> None:
         while True:
+            if not self._waiting:  # nobody waits, so nothing is looked at
+                self._asked.clear()
+                await self._asked.wait()
             await asyncio.sleep(POLL_SECONDS)
             for waiting in [waiting for waiting in self._waiting if self._is_met(waiting)]:
                 await self._say(producer, Answer(waiting.nonce, self.publisher, dict(self._offsets())))

@@ -8,7 +8,7 @@ class Limits:
     """Bounds and paces; tests have their own."""
 
     waiting_bytes_max: int = 64 * 1024**2  # compressed for the most part: some 700,000 events
-    idle_seconds: float = 0.05  # between two looks at journals that held little; no event waits longer to be read
+    idle_seconds: float = 0.1  # between two looks at journals that held little; no event waits longer to be read
     linger_seconds: float = 0.1  # how long a batch that is not full may wait while others are filled
     commit_seconds: float = 0.5  # between two moves of the cursors: what is sent again after a kill
     delivery_seconds: float = 120.0  # Kafka's own delivery.timeout.ms

@@ -78,6 +78,7 @@ class Refinery:
         opening, dash = b'{"id":"%b-' % journal.encode(), b"%b-" % journal.encode()
         rulings, ip_json = self._rulings, self._ip_json
         received_us, received = -1, b""
+        second, until_point = -1, b""  # a tick has a time of its own, most ticks a second they share
         owner, owner_key, owner_json = "", b":", account_json("")  # mostly that of the hit before
         for record in records:
             sequence, at_us, verdict, verified, version, account, peer, head, body = record
@@ -107,7 +108,11 @@ class Refinery:
                     browser = known[1]
                     number = b"%d" % sequence
                     if at_us != received_us:
-                        received_us, received = at_us, time_text(min(at_us, TIME_MAX_US)).encode()
+                        received_us = at_us
+                        now_second, fraction_us = divmod(min(at_us, TIME_MAX_US), 1_000_000)
+                        if now_second != second:
+                            second, until_point = now_second, time_text(now_second * 1_000_000)[:20].encode()
+                        received = b"%b%06dZ" % (until_point, fraction_us)
                     if account is not owner:
                         owner, owner_key, owner_json = account, account.encode() + b":", account_json(account)
                     key = owner_key + visitor if visitor else dash + number

@@ -105,7 +105,8 @@ class RecordBatch:
         for _, at_ms, key, value, headers in islice(messages, at, at + records_max - number):
             if at_ms != begun_ms:
                 begun_ms = at_ms
-                begin = b"\0" + varint(at_ms - first_ms if timestamps else 0)
+                since_ms = at_ms - first_ms if timestamps else 0
+                begin = b"\0" + (small[since_ms] if 0 <= since_ms < _TABLED else varint(since_ms))
                 highest_ms = max(highest_ms, at_ms) if timestamps else NO_TIMESTAMP
             try:
                 record = join((begin, small[number], small[len(key)], key, small[len(value)], value, headers))

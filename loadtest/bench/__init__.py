@@ -12,4 +12,9 @@ The servers themselves are in `loadtest/peers`.
 Latency at given rates: `pace.c` is the open-model load, `pace.py` runs it, `latency_rounds.py` measures, `service.py`
 reads what Pixelgate tells of its own times, `latency_result.py`, `latency_page.py` and `latency_plot.py` are as above;
 `gaps.c` tells what the machine takes from everybody.
+
+    python -m loadtest.bench.delivered
+
+What goes on to Kafka: `delivered_turn.py` plays a server at one pace (`pacer.py`, `pace.c`), `delivered_result.py` is
+what was found, `delivered_page.py` and `delivered_plot.py` write it down.
 """
