@@ -95,7 +95,7 @@ def _measure_all(chosen: argparse.Namespace, measured: dict[str, Measured]) -> N
 def _begun(axis: Axis, run: Run) -> Measured:
     settings = {
         "rounds": f"{run.rounds}, servers started anew in each, points in another order",
-        "a point": f"{run.pace.seconds:g} s after {run.pace.settle:g} s (3 s with thousands of connections) of the same load",
+        "a point": f"{run.pace.seconds:g} s of load after {run.pace.settle:g} s, or 3 s with thousands of connections",
     }
     at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     return Measured(

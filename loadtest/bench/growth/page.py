@@ -1,5 +1,6 @@
 """growth.md: an axis a section, with its form, its picture and its figures. Pure but for `write`."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -88,23 +89,23 @@ def _facts(axis: Measured) -> list[str]:
 
 def _figures(axis: Measured) -> tuple[list[str], list[list[str]]]:
     """Headings and a row a point; figures that the axis has nowhere are left out."""
-    names = [CPU, P99, RSS, *axis.extras()]
-    names = [name for name in names if any(axis.points(series, axis.figure(name)) for series in axis.series())]
-    rows = []
-    for series in axis.series():
-        columns = {name: dict(axis.by_x(series, axis.figure(name))) for name in names}
-        rates = dict(axis.by_x(series, lambda one: one.rate if one.hits else float("nan")))
-        others = dict(axis.by_x(series, lambda one: one.others))
-        for x in sorted({one.x for one in axis.samples if one.series == series}):
-            cells = [_range(columns[name].get(x)) for name in names]
-            rate = f"{rates[x].median:,.0f}" if x in rates else "-"
-            busy = f"{others[x].median:.0%}" if x in others else "-"
-            rows.append([series, f"{x:,g}", cells[0], rate, *cells[1:], busy])
-    return ["series", axis.unit, heading(axis, names[0]), f"{axis.per}s/s", *names[1:], "others"], rows
+    figures = {heading(axis, CPU): axis.figure(CPU)}
+    if axis.per == "hit":
+        figures["hits/s"] = lambda one: one.rate if one.hits else math.nan
+    figures |= {name: axis.figure(name) for name in (P99, RSS, *axis.extras())}
+    figures["others, cores"] = lambda one: one.others
+    drawn = {name: {one: dict(axis.by_x(one, figure)) for one in axis.series()} for name, figure in figures.items()}
+    names = [name for name in figures if any(drawn[name].values())]
+    rows = [
+        [series, f"{x:,g}", *(_range(drawn[name][series].get(x)) for name in names)]
+        for series in axis.series()
+        for x in sorted({one.x for one in axis.samples if one.series == series})
+    ]
+    return ["series", axis.unit, *names], rows
 
 
 def _range(found: Spread | None) -> str:
     if found is None:
         return "-"
-    digits = 2 if abs(found.median) < 100 else 0
+    digits = 2 if abs(found.most) < 100 else 0
     return f"{found.median:,.{digits}f} ({found.least:,.{digits}f}-{found.most:,.{digits}f})"

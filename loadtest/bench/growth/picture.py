@@ -59,7 +59,7 @@ class Scale:
 def _step(rough: float) -> float:
     if rough <= 0:
         return 1.0
-    power = 10 ** math.floor(math.log10(rough))
+    power: float = 10.0 ** math.floor(math.log10(rough))
     return power * next(nice for nice in (1, 2, 5, 10) if nice * power >= rough * 0.999)
 
 
