@@ -35,6 +35,7 @@ def options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--rounds", type=int, default=3, help="interleaved rounds, each with its servers started anew (3)")
     add("--settle", type=float, default=0.5, help="seconds of load before a point is measured (0.5)")
     add("--seconds", type=float, default=1.5, help="measured seconds of a point (1.5)")
+    add("--noise", type=float, default=0.3, help="cores that others may use while a point is measured (0.3)")
     add("--seed", type=int, default=1, help="of heads, keys and moments (1)")
     add("--to", type=Path, default=FOLDER, metavar="DIR", help=f"where growth.* are written ({FOLDER})")
     add("--work", type=Path, metavar="DIR", help="where journals lie, on a real disk (beside the ledgers)")
@@ -85,7 +86,7 @@ def _measure_all(chosen: argparse.Namespace, measured: dict[str, Measured]) -> N
         with tempfile.TemporaryDirectory(prefix="growth-", dir=chosen.work or ledgers) as folder, pinned(cores.load):
             work = Path(folder)
             work.chmod(0o755)  # started as root, nginx's worker becomes another user
-            run = Run(work, cores, chosen.rounds, Pace(chosen.settle, chosen.seconds), chosen.seed)
+            run = Run(work, cores, chosen.rounds, Pace(chosen.settle, chosen.seconds, chosen.noise), chosen.seed)
             axis = _begun(AXES[name], run)
             _fill(axis, AXES[name], run, ledgers)
         measured[name] = axis
