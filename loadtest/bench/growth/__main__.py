@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +34,7 @@ def options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--axis", nargs="+", choices=list(AXES), default=list(AXES), help="measure these, in this order (all)")
     add("--rounds", type=int, default=3, help="interleaved rounds, each with its servers started anew (3)")
+    add("--add", action="store_true", help="add rounds to those an axis has, of the same machine and settings")
     add("--settle", type=float, default=0.5, help="seconds of load before a point is measured (0.5)")
     add("--seconds", type=float, default=1.5, help="measured seconds of a point (1.5)")
     add("--noise", type=float, default=0.3, help="cores that others may use while a point is measured (0.3)")
@@ -88,14 +90,19 @@ def _measure_all(chosen: argparse.Namespace, measured: dict[str, Measured]) -> N
             work.chmod(0o755)  # started as root, nginx's worker becomes another user
             run = Run(work, cores, chosen.rounds, Pace(chosen.settle, chosen.seconds, chosen.noise), chosen.seed)
             axis = _begun(AXES[name], run)
-            _fill(axis, AXES[name], run, ledgers)
-        measured[name] = axis
-        sample.write(measured, chosen.to)  # what was measured stays, whatever becomes of the next axis
+            if chosen.add and name in measured:
+                axis = measured[name]
+                run = replace(run, first=1 + max((one.round for one in axis.samples), default=0))
+            measured[name] = axis
+            try:
+                _fill(axis, AXES[name], run, ledgers)
+            finally:  # what was measured stays, whatever ends this run
+                sample.write(measured, chosen.to)
 
 
 def _begun(axis: Axis, run: Run) -> Measured:
     settings = {
-        "rounds": f"{run.rounds}, servers started anew in each, points in another order",
+        "rounds": "servers started anew in each, points in another order",
         "a point": f"{run.pace.seconds:g} s of load after {run.pace.settle:g} s, or 3 s with thousands of connections",
     }
     at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
@@ -112,7 +119,7 @@ def _fill(measured: Measured, axis: Axis, run: Run, ledgers: Path) -> None:
             measured.samples.append(one)
     except LOADS_FAIL as error:
         print(f"axis {axis.name} ended early: {error}", file=sys.stderr, flush=True)
-        measured.samples.append(Sample(axis.name, 0.0, run.rounds, faults=[f"the axis ended early: {error}"]))
+        measured.samples.append(Sample(axis.name, 0.0, run.first, faults=[f"the axis ended early: {error}"]))
 
 
 def tell(one: Sample, unit: str) -> str:

@@ -139,5 +139,5 @@ def flips(run: Run, ledgers: Path) -> Iterator[Sample]:
     server.prepare(run.work, run.cores)
     written = heads(run.seed, HEADS, server.keys)
     points = [Point(rate, Steady(CONNECTIONS, PACE), written) for rate in RATES]
-    for number in range(1, run.rounds + 1):
+    for number in run.numbers():
         yield from live(server, Random(f"{run.seed} {number}").sample(points, len(points)), run, number, FlippingGauge)

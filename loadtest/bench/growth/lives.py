@@ -21,13 +21,21 @@ from loadtest.peers.server import KEEP_ALIVE, Place, Running, Server, ServerFail
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """How an axis is measured: where, on which cores, how often, how long a point."""
+    """How an axis is measured: where, on which cores, how often, how long a point.
+
+    first: the number of its first round.
+    """
 
     work: Path
     cores: Cores
     rounds: int
     pace: Pace
     seed: int
+    first: int = 1
+
+    def numbers(self) -> range:
+        """The numbers of its rounds."""
+        return range(self.first, self.first + self.rounds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +49,7 @@ class Life:
 def play(lives: Sequence[Life], run: Run) -> Iterator[Sample]:
     """Every life in each round; yields samples as their server's life ends, void ones too."""
     planned = [(life.server, life.points(life.server)) for life in lives]
-    for number in range(1, run.rounds + 1):
+    for number in run.numbers():
         for server, points in planned:
             shuffled = Random(f"{run.seed} {number} {server.name}").sample(list(points), len(points))
             yield from live(server, shuffled, run, number)

@@ -39,7 +39,7 @@ CONNECTIONS_OF_ONE: Final = "connections a worker"
 
 def hosts(run: Run, _ledgers: Path, counts: tuple[int, ...] = WORKERS) -> Iterator[Sample]:
     """One worker over Redis to 32."""
-    for number in range(1, run.rounds + 1):
+    for number in run.numbers():
         folder = run.work / f"hosts-{number}"
         folder.mkdir()
         with ExitStack() as stopping, pinned(run.cores.load):

@@ -47,7 +47,7 @@ def backlog(run: Run, ledgers: Path, sizes_gb: tuple[float, ...] = SIZES_GB) -> 
         kafka = KafkaCluster(run.work / "kafka")
         kafka.start()
     try:
-        for number in range(1, run.rounds + 1):
+        for number in run.numbers():
             for size in Random(f"{run.seed} {number}").sample(sizes_gb, len(sizes_gb)):
                 scene = _Scene(run, stock, size, number)
                 yield scene.collector()
