@@ -25,28 +25,28 @@ NGINX_LINKS_MAX: Final = 1_024
 """Its configuration allows 4,096, each hit's own log and all."""
 ROOM: Final = {"PIXELGATE_CONNECTIONS_MAX": "20000"}
 """At its default of 10,000 a worker makes room from 9,500 on by closing the longest idle."""
-LOADS: Final = (Steady(CONNECTIONS, PACE), Full(CONNECTIONS))
-FULL: Final = (Full(CONNECTIONS),)
+FULL: Final = Full(CONNECTIONS)
+LOADS: Final[Sequence[GrowthLoad]] = (Steady(CONNECTIONS, PACE), FULL)
 
 
 def params(ledgers: Path, seed: int) -> list[Life]:
     """0 to 50 parameters in the query."""
-    return _shaped(ledgers, {n: partial(with_params, seed, n) for n in PARAMS}, seed)
+    return _shaped(ledgers, {n: partial(with_params, seed, n) for n in PARAMS}, [NginxLua(made_up_keys(seed, KEYS))])
 
 
 def sizes(ledgers: Path, seed: int) -> list[Life]:
     """Heads of 200 bytes to 8,000."""
-    return _shaped(ledgers, {n: partial(sized, seed, n) for n in SIZES}, seed)
+    keys = made_up_keys(seed, KEYS)
+    return _shaped(ledgers, {n: partial(sized, seed, n) for n in SIZES}, [NginxLua(keys), EpollFloor(keys)])
 
 
-def _shaped(ledgers: Path, shapes: "dict[int, partial[list[bytes]]]", seed: int) -> list[Life]:
-    def points(loads: Sequence[GrowthLoad], server: Server) -> list[Point]:
-        shaped = {x: shape(server.keys) for x, shape in shapes.items()}
-        return [Point(x, load, shaped[x]) for load in loads for x in shapes]
+def _shaped(ledgers: Path, shapes: "dict[int, partial[list[bytes]]]", peers: list[Server]) -> list[Life]:
+    """At full load alone: at a pace the wake-ups of a hit cost several times what its bytes do."""
 
-    peers = [NginxLua(made_up_keys(seed, KEYS)), EpollFloor(made_up_keys(seed, KEYS))]
-    ours = Grown(Accounts(KEYS, ledgers))
-    return [Life(ours, partial(points, LOADS)), *(Life(peer, partial(points, FULL)) for peer in peers)]
+    def points(server: Server) -> list[Point]:
+        return [Point(x, FULL, shape(server.keys)) for x, shape in shapes.items()]
+
+    return [Life(server, points) for server in (Grown(Accounts(KEYS, ledgers)), *peers)]
 
 
 def connections(ledgers: Path, seed: int) -> list[Life]:

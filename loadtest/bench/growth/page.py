@@ -45,7 +45,7 @@ def text(axes: Mapping[str, Measured]) -> str:
     parts = ["# How cost grows", INTRODUCTION, FORM]
     if axes:
         rows = [[f"[{axis.title}](#{_anchor(axis.title)})", _verdict(axis), axis.note or "-"] for axis in axes.values()]
-        parts.append(table(("axis", "CPU, one pace", "what was found"), rows))
+        parts.append(table(("axis", "CPU of its first series", "what was found"), rows))
     for axis in axes.values():
         parts += section(axis)
     return "\n\n".join(parts) + "\n"
@@ -56,7 +56,7 @@ def _anchor(title: str) -> str:
 
 
 def _verdict(axis: Measured) -> str:
-    """The form of the first series, which is ours at one pace."""
+    """The form of the first series: ours, at one pace where the axis has one."""
     series = axis.series()
     return words(line(axis.points(series[0], axis.figure(CPU))), axis.unit) if series else "not measured"
 

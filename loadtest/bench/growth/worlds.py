@@ -6,9 +6,8 @@ from typing import Final
 
 from loadtest.bench.growth.contenders import Grown
 from loadtest.bench.growth.gauge import Point
-from loadtest.bench.growth.hits import CONNECTIONS, KEYS, LOADS, PACE
+from loadtest.bench.growth.hits import KEYS, LOADS
 from loadtest.bench.growth.lives import Life
-from loadtest.bench.growth.loads import Full, Steady
 from loadtest.bench.keys import ManyAccounts
 from loadtest.heads import HEADS, heads
 from loadtest.peers.pixelgate import Accounts
@@ -36,6 +35,6 @@ def workers(ledgers: Path, seed: int) -> list[Life]:
 
     def points(count: int, server: Server) -> list[Point]:
         written = heads(seed, HEADS, server.keys)
-        return [Point(count, load, written) for load in (Steady(CONNECTIONS, PACE), Full(CONNECTIONS))]
+        return [Point(count, load, written) for load in LOADS]
 
     return [Life(Grown(Accounts(KEYS, ledgers), count), partial(points, count)) for count in WORKERS]
