@@ -2,7 +2,7 @@
 
 Three things are measured in turn at each size, each on a data directory of its own: a collector that is started beside
 them, under hits at one pace; a publisher that starts to carry them to Kafka; the consumer of one machine, which starts
-to carry them into its DuckDB file.
+to carry them into its DuckDB file. Its CPU is told an event.
 """
 
 import re
@@ -34,6 +34,8 @@ SIZES_GB: Final = (0, 1, 5, 10)
 FIRST_SECONDS_MAX: Final = 60.0
 LOOK_SECONDS: Final = 0.05
 CARRY_SECONDS: Final = 4.0
+WARM_EVENTS: Final = 200_000
+"""By then each of the heads has come three times: a carrier reads one that it has not met several times as long."""
 START: Final = "start, s"
 PEAK: Final = "peak MB"
 
@@ -102,7 +104,7 @@ class _Scene:
             return Sample(f"{OURS}, {load.name}", self.size_gb, self.number, faults=[str(error)])
 
     def carrier(self, name: str, role: tuple[str, ...], engines: Mapping[str, str]) -> Sample:
-        """Whoever starts to carry them. start: until the first event was taken on; CPU and memory from then on."""
+        """Whoever starts to carry them. start: until the first event was taken on; CPU once it is warm."""
         try:
             with self._folder() as (folder, waiting):
                 port, words = free_port(), folder / "words"
@@ -111,9 +113,9 @@ class _Scene:
                 began = time.monotonic()
                 running = Running(launch(argv, words, self.run.cores.server), port, words)
                 try:
-                    first = _await(running, 1 if waiting else 0)
+                    _await(running, 1 if waiting else 0)
                     started = time.monotonic() - began
-                    return self._carried(name, running, first, started)
+                    return self._carried(name, running, _await(running, WARM_EVENTS if waiting else 0), started)
                 finally:
                     running.stop()
         except LOADS_FAIL as error:
