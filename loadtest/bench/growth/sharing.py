@@ -26,7 +26,7 @@ from tests.servers import PostgresServer, RedisServer
 
 WORKERS: Final = (1, 4, 16, 32)
 FLIPS_PER_SECOND: Final = 20.0
-WINDOW_SECONDS: Final = 8.0
+WINDOW_SECONDS: Final = 6.0
 STEADY_SECONDS: Final = 2.0
 """After the last worker has its lease: its start's own work is done by then."""
 START_SECONDS_MAX: Final = 60.0
