@@ -70,6 +70,7 @@ def _filled_at(costs: Costs, seconds: float) -> float:
 
 def _site(costs: Costs, worker: float) -> list[Break]:
     spare_us = 1e6 - costs.lead_us - costs.flips * costs.flip_us
+    granted_us = costs.lead_worker_us + costs.flips * costs.lead_flip_us
     each_us = costs.redis_worker_us + costs.flips * costs.redis_flip_us
     return [
         Break(
@@ -86,12 +87,12 @@ def _site(costs: Costs, worker: float) -> list[Break]:
             "workers without a lease: hits kept unverified", "raise its maxclients and open files",
         ),
         Break(
-            "the leading service's core", SITE, max(0.0, spare_us) / costs.lead_worker_us * worker,
+            f"the leading service's core, at {costs.flips:g} flips/s", SITE, max(0.0, spare_us) / granted_us * worker,
             "leases late, then hits unverified; flips slower",
             "another site (ledger, leader, Redis) for some of the accounts",
         ),
         Break(
-            "Redis' one core", SITE, (1e6 - costs.redis_us) / each_us * worker,
+            f"Redis' one core, at {costs.flips:g} flips/s", SITE, (1e6 - costs.redis_us) / each_us * worker,
             "flips slower, then leases late", "another site",
         ),
         Break(

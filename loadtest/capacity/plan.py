@@ -141,4 +141,5 @@ def redis_us(costs: Costs, workers: float) -> float:
 
 def lead_us(costs: Costs, workers: float) -> float:
     """CPU of the leading gating service a second, in microseconds."""
-    return costs.lead_us + workers * costs.lead_worker_us + costs.flips * costs.flip_us
+    each_us = costs.lead_worker_us + costs.flips * costs.lead_flip_us
+    return costs.lead_us + workers * each_us + costs.flips * costs.flip_us

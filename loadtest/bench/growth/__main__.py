@@ -124,7 +124,7 @@ def _fill(measured: Measured, axis: Axis, run: Run, ledgers: Path) -> None:
 
 def tell(one: Sample, unit: str) -> str:
     """Put a sample on one line."""
-    head = f"round {one.round} {one.series:<26} {one.x:>9,g} {unit:<11}"
+    head = f"round {one.round} {one.series:<26} {one.x:>9,.10g} {unit:<11}"
     if one.faults:
         return f"{head} void: {'; '.join(one.faults)}"
     more = "".join(f", {name} {value:,.2f}" for name, value in one.more.items())

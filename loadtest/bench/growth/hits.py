@@ -18,8 +18,8 @@ CONNECTIONS: Final = 64
 PACE: Final = 5_000.0
 """Hits a second: what one connection can bear too, and 10,000 of them fire each other second."""
 KEYS: Final = 10
-PARAMS: Final = (0, 5, 10, 20, 35, 50)
-SIZES: Final = (200, 800, 2_000, 3_500, 4_500, 6_000, 8_000)
+PARAMS: Final = (0, 10, 20, 35, 50)
+SIZES: Final = (200, 800, 2_000, 3_500, 4_500, 8_000)
 LINKS: Final = (1, 4, 16, 64, 256, 1_024, 4_096, 10_000)
 NGINX_LINKS_MAX: Final = 1_024
 """Its configuration allows 4,096, each hit's own log and all."""

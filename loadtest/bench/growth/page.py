@@ -77,7 +77,7 @@ def section(axis: Measured) -> list[str]:
     parts.append(f"![{axis.title}]({picture_name(axis.name)})")
     parts.append(table(*_figures(axis)))
     if void := axis.void():
-        told = [f"- {one.series}, {one.x:g}, round {one.round}: {'; '.join(one.faults)}" for one in void]
+        told = [f"- {one.series}, {one.x:,.10g}, round {one.round}: {'; '.join(one.faults)}" for one in void]
         parts += ["Void samples:", "\n".join(told)]
     return parts
 
@@ -97,7 +97,7 @@ def _figures(axis: Measured) -> tuple[list[str], list[list[str]]]:
     drawn = {name: {one: dict(axis.by_x(one, figure)) for one in axis.series()} for name, figure in figures.items()}
     names = [name for name in figures if any(drawn[name].values())]
     rows = [
-        [series, f"{x:,g}", *(_range(drawn[name][series].get(x)) for name in names)]
+        [series, f"{x:,.10g}", *(_range(drawn[name][series].get(x)) for name in names)]
         for series in axis.series()
         for x in sorted({one.x for one in axis.samples if one.series == series})
     ]

@@ -69,5 +69,5 @@ def words(found: Line | None, unit: str, what: str = "us") -> str:
         return f"flat: {found.rise:+.0%} from end to end"
     if found.is_straight:
         return f"straight: {drawn}"
-    places = ", ".join(f"{x:,g}" for x in found.off)
+    places = ", ".join(f"{x:,.10g}" for x in found.off)
     return f"not one line ({drawn}): off by more than {TOLERANCE:.0%} at {places}"
