@@ -6,7 +6,7 @@ SERVERS := redis-server postgresql java:default-jre-headless mvn:maven
 TEST_STAMP := .venv/.test-extras
 
 .DEFAULT_GOAL := help
-.PHONY: help run test servers lint format e2e faults bench bench-latency bench-delivered bench-scaled bench-lifecycle lock clean
+.PHONY: help run test servers lint format e2e faults bench bench-latency bench-delivered bench-scaled bench-lifecycle bench-growth lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[.a-z0-9_-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,10 @@ bench-scaled: $(TEST_STAMP)  ## what several hosts cost: events through Kafka, f
 bench-lifecycle: $(TEST_STAMP)  ## what a decision costs, flips a second, deadlines swept
 	@deploy/packages.sh $(SERVERS)
 	$(BIN)/python -m loadtest.bench.lifecycle
+
+bench-growth: $(TEST_STAMP)  ## how cost grows with keys, connections, heads, flips, backlog; half an hour, 25 GB of disk
+	@deploy/packages.sh wrk nginx libnginx-mod-http-lua gcc libc6-dev $(SERVERS)
+	$(BIN)/python -m loadtest.bench.growth
 
 lint: $(TEST_STAMP)  ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .

@@ -17,4 +17,8 @@ reads what Pixelgate tells of its own times, `latency_result.py`, `latency_page.
 
 What goes on to Kafka: `delivered_turn.py` plays a server at one pace (`pacer.py`, `pace.c`), `delivered_result.py` is
 what was found, `delivered_page.py` and `delivered_plot.py` write it down.
+
+    python -m loadtest.bench.growth
+
+`growth/` measures what a hit costs as one thing grows: write keys, connections, heads, flips, journals that wait.
 """
