@@ -72,7 +72,7 @@ format: $(TEST_STAMP)
 lock:  ## resolve the dependencies anew (needs uv)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header --no-annotate --output-file requirements.lock
-	uv pip compile pyproject.toml --extra test --extra chdb --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	uv pip compile pyproject.toml --extra test --extra chdb --extra loadtest --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header --no-annotate --output-file requirements-test.lock
 
 clean:  ## remove what was built; data stays

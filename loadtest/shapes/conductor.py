@@ -1,0 +1,134 @@
+"""A run from begin to end, over all processes: parts go out before users come, tallies come in after they have gone.
+
+On a local runner and on a master it prepares and reckons; on a worker it takes its part and hands its tally over. The
+messages are locust's own, so that what locust connects is connected.
+"""
+
+import logging
+import time
+from typing import Any, Final
+
+import gevent
+from locust.exception import StopTest
+from locust.runners import LocalRunner, MasterRunner, WorkerRunner
+
+from loadtest.reckoning.outside import NotTold, Outside
+from loadtest.reckoning.result import Moment, Result
+from loadtest.reckoning.tally import Tally
+from loadtest.shapes.house import CannotBegin, parts
+from loadtest.shapes.load import Load, Part, load_of, now
+from loadtest.shapes.options import Chosen
+from loadtest.shapes.reckon import Before, Run, publish, reckon
+from loadtest.shapes.storm import note_flip
+
+PART: Final = "pixelgate_part"
+FINISH: Final = "pixelgate_finish"
+TALLY: Final = "pixelgate_tally"
+STOP_SECONDS: Final = 15
+"""Users may end what they are at: a client that stalls is answered after 10 to 11 s."""
+HAND_OVER_SECONDS: Final = STOP_SECONDS + 15
+SAMPLE_SECONDS: Final = 1.0
+CANNOT_BEGIN: Final = 2
+
+logger = logging.getLogger("pixelgate")
+
+
+class Conductor:
+    """One a process. result: of the last run that was reckoned."""
+
+    def __init__(self, environment: Any) -> None:
+        self.environment: Any = environment
+        self.result: Result | None = None
+        self._run: Run | None = None
+        self._tallies: dict[str, Tally] = {}
+        self._sampler: Any = None
+        environment.pixelgate_began = None
+
+    def connect(self) -> None:
+        """Hang it on locust's events and messages."""
+        environment, runner = self.environment, self.environment.runner
+        environment.stop_timeout = environment.stop_timeout or STOP_SECONDS
+        if not isinstance(runner, MasterRunner):
+            runner.register_message(PART, self._take_part)
+            environment.events.flip.add_listener(lambda **event: note_flip(load_of(environment), time.time(), event))
+        if isinstance(runner, WorkerRunner):
+            runner.register_message(FINISH, self._hand_over, concurrent=True)
+            return
+        if isinstance(runner, MasterRunner):
+            runner.register_message(TALLY, self._take_tally)
+        environment.events.test_start.add_listener(self._begin)
+        environment.events.test_stop.add_listener(self._end)
+
+    def _take_part(self, msg: Any, **_: Any) -> None:
+        self.environment.pixelgate_load = Load(Part.read(msg.data))
+
+    def _hand_over(self, **_: Any) -> None:
+        """Let the users end, then send what was seen."""
+        self.environment.runner.stop()
+        load = getattr(self.environment, "pixelgate_load", None)
+        if isinstance(load, Load):
+            self.environment.runner.send_message(TALLY, load.seen().plain())
+
+    def _take_tally(self, msg: Any, **_: Any) -> None:
+        tally = Tally(processes=0)
+        tally.add(msg.data)
+        self._tallies[msg.node_id] = tally
+
+    def _begin(self, **_: Any) -> None:
+        """Look at the system, make accounts, give each process its part. Raises StopTest where that cannot be."""
+        runner = self.environment.runner
+        self._run = self.environment.pixelgate_began = None
+        processes = [client.id for client in runner.clients.ready] if isinstance(runner, MasterRunner) else [""]
+        try:
+            chosen = Chosen.read(self.environment.parsed_options)
+            if not self.environment.host:
+                raise CannotBegin("needs --host, the collector's URL")
+            outside = Outside(chosen.admin, chosen.data)
+            before = Before.look(outside)
+            made = parts(chosen, self.environment.host, len(processes))
+        except (CannotBegin, ValueError) as error:
+            self.environment.process_exit_code = CANNOT_BEGIN
+            raise StopTest(f"the run cannot begin: {error}") from error
+        for process, part in zip(processes, made, strict=True):
+            runner.send_message(PART, part.plain(), process or None)
+        self._tallies = {}
+        self._run = Run(chosen, self.environment.host, outside, before, processes, time.time())
+        self._sampler = gevent.spawn(self._sample, self._run)
+        self.environment.pixelgate_began = now()
+
+    def _sample(self, run: Run) -> None:
+        """Note what is counted, once a second, until killed."""
+        while run.before.outcomes is not None:
+            try:
+                run.moments.append(Moment(time.time() - run.began, run.outside.outcomes()))
+            except NotTold as error:
+                logger.warning("no sample: %s", error)
+            gevent.sleep(SAMPLE_SECONDS)
+
+    def _end(self, **_: Any) -> None:
+        """Collect, reckon, write the page, and set the exit code."""
+        run, self._run, self.environment.pixelgate_began = self._run, None, None
+        if run is None:
+            return
+        tally = self._collect(run)
+        run.seconds = time.time() - run.began
+        self._sampler.kill()
+        self.result = reckon(run, tally, self.environment)
+        publish(self.result, run.chosen.report)
+        self.environment.process_exit_code = 0 if self.result.verdict == "PASS" else 1
+        logger.info("%s: %s, %s", run.chosen.shape, self.result.verdict, run.chosen.report)
+
+    def _collect(self, run: Run) -> Tally:
+        """Add up what every process saw; those that do not hand over in time are named in the result."""
+        runner = self.environment.runner
+        if isinstance(runner, LocalRunner):
+            return load_of(self.environment).seen()
+        runner.send_message(FINISH)
+        until = time.monotonic() + HAND_OVER_SECONDS
+        while set(run.processes) - set(self._tallies) and time.monotonic() < until:
+            gevent.sleep(0.1)
+        run.silent = sorted(set(run.processes) - set(self._tallies))
+        whole = Tally(processes=0)
+        for tally in self._tallies.values():
+            whole.add(tally.plain())
+        return whole
