@@ -10,20 +10,20 @@ from pathlib import Path
 if str(ROOT := Path(__file__).resolve().parent.parent) not in sys.path:
     sys.path.insert(0, str(ROOT))  # a user of locust starts it from anywhere
 
-from typing import Any  # noqa: E402
+from typing import Any
 
-from locust import events  # noqa: E402
-from locust.event import EventHook  # noqa: E402
+from locust import events
+from locust.event import EventHook
 
-from loadtest.page.summary import summary  # noqa: E402
-from loadtest.shapes import options  # noqa: E402
-from loadtest.shapes.bots import Bot  # noqa: E402
-from loadtest.shapes.catalogue import PLANS, SPAWN_RATE_MAX  # noqa: E402
-from loadtest.shapes.conductor import Conductor  # noqa: E402
-from loadtest.shapes.mixed import Mixed  # noqa: E402
-from loadtest.shapes.slow import SlowClient  # noqa: E402
-from loadtest.shapes.storm import Operator, StormVisitor  # noqa: E402
-from loadtest.shapes.visitors import NewConnection, Visitor  # noqa: E402
+from loadtest.page.summary import summary
+from loadtest.shapes import options
+from loadtest.shapes.bots import Bot
+from loadtest.shapes.catalogue import PLANS, SPAWN_RATE_MAX
+from loadtest.shapes.conductor import Conductor
+from loadtest.shapes.mixed import Mixed
+from loadtest.shapes.slow import SlowClient
+from loadtest.shapes.storm import Operator, StormVisitor
+from loadtest.shapes.visitors import NewConnection, Visitor
 
 __all__ = ["Bot", "Mixed", "NewConnection", "Operator", "SlowClient", "StormVisitor", "Visitor"]
 

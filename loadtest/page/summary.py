@@ -12,9 +12,12 @@ def summary(result: Result, to: Path) -> list[str]:
     """Write the five lines: load, latency, flips or outcomes, conservation, verdict; then why, where it failed."""
     tally = result.tally
     rate = tally.answered / result.seconds if result.seconds else 0.0
-    lines = [
+    load = (
         f"{result.shape:<16} {result.seconds:.0f} s: {tally.sent:,} hits ({rate:,.0f}/s), "
-        f"{tally.malformed + tally.others:,} other requests, {tally.failed:,} failed{cpu(result)}",
+        f"{tally.malformed + tally.others:,} other requests, {tally.failed:,} failed{cpu(result)}"
+    )
+    lines = [
+        load,
         f"{'latency':<16} {latency(result)}",
         f"{'flips' if tally.flips else 'outcomes':<16} {flips(result) if tally.flips else outcomes(result)}",
         f"{'conservation':<16} {conservation(result)}",

@@ -28,9 +28,10 @@ def check(name: str, passed: bool, words: str) -> Check:
 def answers(tally: Tally) -> list[Check]:
     """Check what the load alone can see: every request answered as promised, every answer the same bytes."""
     wrong = "; ".join(f"{words} ({count:,}x)" for words, count in tally.wrong.most_common(5))
-    asked = tally.sent + tally.malformed + tally.others
+    others = tally.malformed + tally.others
+    asked = tally.sent + others
     return [
-        check("hits were sent", tally.sent > 0, f"{tally.sent:,} hits, {tally.malformed + tally.others:,} other requests"),
+        check("hits were sent", tally.sent > 0, f"{tally.sent:,} hits, {others:,} other requests"),
         check("every request is answered as promised", tally.failed == 0,
               f"{tally.failed:,} of {asked:,} were not: {wrong}" if tally.failed else f"{asked:,} were"),
         check("sent = answered", tally.sent == tally.answered,
@@ -54,7 +55,9 @@ def counted(tally: Tally, since: Outcomes | None, why_not: str) -> list[Check]:
         return [Check(name, "not made", why_not)]
     malformed, overflow = since.get("malformed", 0), since.get("overflow", 0)
     hits = sum(since.values()) - malformed
-    words = f"{tally.answered:,} hits answered, {hits:,} counted; {tally.malformed:,} malformed sent, {malformed:,} counted"
+    words = (
+        f"{tally.answered:,} hits answered, {hits:,} counted; {tally.malformed:,} malformed sent, {malformed:,} counted"
+    )
     if hits > tally.answered:
         words += "; did anybody else send hits?"
     return [
@@ -79,7 +82,11 @@ def stored(
     faults = "; ".join(map(str, after["faults"][:3]))
     return [
         check(name, kept == there + settled_away and not after["owed"], words),
-        check("pixelgate verify", after["ok"] is True, faults or f"{after['kept']:,} kept, history of {after['history']:,}"),
+        check(
+            "pixelgate verify",
+            after["ok"] is True,
+            faults or f"{after['kept']:,} kept, history of {after['history']:,}",
+        ),
     ]
 
 

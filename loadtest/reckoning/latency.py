@@ -40,7 +40,7 @@ class Latency:
         return {f"{percent:g}": self.percentile_ms(percent) for percent in percents}
 
     def curve_ms(self, points: int = 120) -> list[tuple[float, float]]:
-        """List (percentile, ms) from the median's side to the last hit, evenly over 1 / (1 - percentile), by its log."""
+        """List (percentile, ms) from the median's side to the last hit, evenly over the log of 1 - percentile."""
         total = len(self)
         if not total:
             return []

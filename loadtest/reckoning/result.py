@@ -96,15 +96,19 @@ class Result:
             "warehouse": self.stored,
             "latency_ms": {"due": tally.due.table_ms() if self.paced else None, "answered": tally.answer.table_ms()},
             "flips": {"returned": len(seen), "failed": tally.flips_failed},
-            "cpu_us_a_hit": None if self.cpu_seconds is None else {role: self.cpu_us(role) for role in self.cpu_seconds},
+            "cpu_us_a_hit": None
+            if self.cpu_seconds is None
+            else {role: self.cpu_us(role) for role in self.cpu_seconds},
             "generator_saturated": self.saturated,
             "histograms": {"due": tally.due.encoded().decode(), "answered": tally.answer.encoded().decode()},
             "settings": dict(self.settings),
             "machine": dict(self.machine),
         }
 
-    def write(self, page: str, to: Path) -> None:
-        """Write the page to a file, and the document beside it under the same name with `.json`."""
+    def write(self, page: str, summary: Sequence[str], to: Path) -> None:
+        """Write the page to a file, and the document with the summary beside it under the same name with `.json`."""
         to.parent.mkdir(parents=True, exist_ok=True)
         to.write_text(page, encoding="utf-8")
-        to.with_suffix(".json").write_text(json.dumps(self.document(), indent=1) + "\n", encoding="utf-8")
+        to.with_suffix(".json").write_text(
+            json.dumps({**self.document(), "summary": list(summary)}, indent=1) + "\n", encoding="utf-8"
+        )

@@ -31,10 +31,9 @@ class TimedFlip:
 class Tally:
     """Counts of one process; `hits` are whole requests that must be counted as hits.
 
-    sent, answered: hits put on the wire, and hits whose whole answer was read, right or wrong. right: of these, answered
-    as promised. malformed: requests sent that must be counted as malformed; others: requests that must not be counted.
-    failed: anything that was answered otherwise, or not at all. lost: hits whose connection ended without an answer, so
-    that the system may have counted them or not. seconds: whole second since the epoch -> answers.
+    sent, answered: hits put on the wire, and hits whose whole answer was read, right or wrong. right: of these, those
+    answered as promised. malformed: requests sent that must be counted as malformed; others: those that must not be
+    counted. failed: anything that was answered otherwise, or not at all. seconds: whole second since the epoch -> right answers.
     """
 
     sent: int = 0

@@ -1,4 +1,4 @@
-"""Accounts and their flips, asked of the gating service: by its socket on this host, or by the admin port and a token."""
+"""Accounts and their flips, asked of the gating service: by its socket on this host, or by admin port and token."""
 
 import http.client
 from pathlib import Path

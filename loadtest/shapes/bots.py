@@ -29,7 +29,7 @@ class Bot(Patient, User):
     @task
     def come(self) -> None:
         """Send one probe, and hold its answer against what was promised."""
-        if not self.rest(self.random.uniform(*REST_SECONDS)):
+        if not self.go_on_after(self.random.uniform(*REST_SECONDS)):
             return
         one = probe(self.random, self.load.key(self.random), self.load.part.host)
         tally = self.load.tally

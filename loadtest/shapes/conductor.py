@@ -57,6 +57,7 @@ class Conductor:
         if isinstance(runner, MasterRunner):
             runner.register_message(TALLY, self._take_tally)
         environment.events.test_start.add_listener(self._begin)
+        environment.events.test_stopping.add_listener(self._note_end)
         environment.events.test_stop.add_listener(self._end)
 
     def _take_part(self, msg: Any, **_: Any) -> None:
@@ -105,13 +106,18 @@ class Conductor:
                 logger.warning("no sample: %s", error)
             gevent.sleep(SAMPLE_SECONDS)
 
+    def _note_end(self, **_: Any) -> None:
+        """Users are about to stop: what they still end, they began before."""
+        if self._run is not None:
+            self._run.seconds = time.time() - self._run.began
+
     def _end(self, **_: Any) -> None:
         """Collect, reckon, write the page, and set the exit code."""
         run, self._run, self.environment.pixelgate_began = self._run, None, None
         if run is None:
             return
         tally = self._collect(run)
-        run.seconds = time.time() - run.began
+        run.ended = time.time()
         self._sampler.kill()
         self.result = reckon(run, tally, self.environment)
         publish(self.result, run.chosen.report)

@@ -1,11 +1,11 @@
-"""What the users of one process share during a run. The conductor makes it anew for each run, from a part of the whole."""
+"""What the users of one process share during a run. The conductor makes it anew for each, from a part of the whole."""
 
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 from loadtest.reckoning.flips import FLIP, NUMBER, Flip, Record
 from loadtest.reckoning.tally import Tally
@@ -18,8 +18,8 @@ ACTIVE = "ACTIVE"
 class Part:
     """One process's part of a run, as it travels: what was chosen, its number, keys, and the accounts it flips.
 
-    storm: [id, write key, version of its creation] each. No account is in two parts, so that the order of flips and hits
-    is one process's own, and no clock is compared.
+    storm: [id, write key, version of its creation] each. No account is in two parts, so that the order of flips and
+    hits is one process's own, and no clock is compared.
     """
 
     index: int
@@ -92,12 +92,11 @@ class Load:
 def load_of(environment: Any) -> Load:
     """Find the load that the conductor hung on locust's environment. Raises RuntimeError before a run."""
     load = getattr(environment, "pixelgate_load", None)
-    if not isinstance(load, Load):
+    if load is None:
         raise RuntimeError("no part of the run has arrived in this process: did it join after the start?")
-    return load
+    return cast("Load", load)
 
 
 def now() -> float:
     """Read the clock that latencies are taken by, in seconds."""
     return time.perf_counter()
-

@@ -4,7 +4,7 @@ locust kills a user whom it believes to be waiting. Where its loop stood still f
 already and sent a hit, whose answer nobody would read: sent and answered would differ by no fault of the system.
 """
 
-from typing import ClassVar, Final
+from typing import Final
 
 import gevent
 from locust import constant
@@ -18,9 +18,8 @@ class Patient:
 
     wait_time = constant(NO_WAIT)
     _state: str | None
-    abstract: ClassVar[bool] = True
 
-    def rest(self, seconds: float) -> bool:
+    def go_on_after(self, seconds: float) -> bool:
         """Rest, and tell whether to go on: False once locust has asked this user to stop."""
         gevent.sleep(seconds)
         return self._state != LOCUST_STATE_STOPPING

@@ -8,6 +8,7 @@ from typing import Any
 from loadtest.bench.cpu import Cores
 from loadtest.bench.machine import describe
 from loadtest.page.html import page
+from loadtest.page.summary import summary
 from loadtest.reckoning import checks
 from loadtest.reckoning.flips import Judged, judge
 from loadtest.reckoning.outside import KEPT, Cpu, NotTold, Outcomes, Outside
@@ -44,7 +45,7 @@ class Before:
 class Run:
     """A run as it goes: what was chosen and found before it, what is sampled, which processes play it.
 
-    silent: processes whose tally did not come.
+    seconds: until users were asked to stop; ended: when all had. silent: processes whose tally did not come.
     """
 
     chosen: Chosen
@@ -54,6 +55,7 @@ class Run:
     processes: list[str]
     began: float
     seconds: float = 0.0
+    ended: float = 0.0
     moments: list[Moment] = field(default_factory=list)
     silent: list[str] = field(default_factory=list)
 
@@ -112,12 +114,13 @@ def _handed_over(run: Run, tally: Tally) -> checks.Check:
 
 def _settings(run: Run, environment: Any) -> dict[str, str]:
     chosen, plan = run.chosen, PLANS[run.chosen.shape]
+    asked = float(environment.parsed_options.run_time or 0)
     users = f"{chosen.users:,}" + (f", {plan.users_at(15.0, chosen.users):,} in a burst" if plan.bursts else "")
     return {
         "collector": run.target,
         "users": users,
         "browsers' rate": f"{chosen.rate:,.0f} hits/s" + (", ten times that in a burst" if plan.bursts else ""),
-        "run time": f"{float(environment.parsed_options.run_time or 0):.0f} s asked, {run.seconds:.1f} s until all had gone",
+        "run time": f"{asked:.0f} s asked; {run.ended - run.began:.1f} s until all users had gone",
         "processes of the load": str(len(run.processes)),
         "seed": str(chosen.seed),
     }
@@ -150,4 +153,4 @@ def _saturated(runner: Any) -> bool:
 
 def publish(result: Result, to: Path) -> None:
     """Write the page, and what a script reads beside it."""
-    result.write(page(result), to)
+    result.write(page(result), summary(result, to), to)

@@ -1,4 +1,4 @@
-"""Slow clients: phones in tunnels, and whoever holds connections open on purpose. Beside them browsers must fare well."""
+"""Slow clients: phones in tunnels, and whoever holds connections open on purpose. Browsers beside them fare well."""
 
 from collections.abc import Callable
 from random import Random
@@ -98,7 +98,7 @@ class SlowClient(Patient, User):
 
     def _play(self, name: str, play: Play, status: int = 200) -> None:
         """Play one way, count it, tell locust. status: what must come; 0 where nothing can."""
-        if not self.rest(self.random.uniform(*REST_SECONDS)):
+        if not self.go_on_after(self.random.uniform(*REST_SECONDS)):
             return
         tally = self.load.tally
         is_hit = status == 200

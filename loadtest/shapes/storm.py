@@ -47,7 +47,7 @@ class Operator(Patient, User):
     @task
     def flip(self) -> None:
         """Give a command that the status allows, and note its place among the hits."""
-        if not self.rest(self.random.uniform(0, REST_SECONDS_MAX)):
+        if not self.go_on_after(self.random.uniform(0, REST_SECONDS_MAX)):
             return
         account = self.account
         command = self.random.choice(COMMANDS[account.status])
@@ -68,7 +68,9 @@ class Operator(Patient, User):
         fire = self.environment.events.request.fire
         fire(request_type="FLIP", name=f"{command}: asked to answered", response_time=seen_ms, response_length=0)
         if enforced_ms is not None:
-            fire(request_type="FLIP", name=f"{command}: commit to enforced", response_time=enforced_ms, response_length=0)
+            fire(
+                request_type="FLIP", name=f"{command}: commit to enforced", response_time=enforced_ms, response_length=0
+            )
         self.environment.events.flip.fire(
             account=account.record.account, command=command, verdict=str(told["verdict"]), seen_ms=seen_ms,
             enforced_ms=enforced_ms,
@@ -131,4 +133,3 @@ def note_flip(load: Load, at: float, event: dict[str, object]) -> None:
             None if enforced is None else float(str(enforced)),
         )
     )  # fmt: skip
-

@@ -37,7 +37,7 @@ class Browser(Patient, FastHttpUser):
     def is_due(self) -> bool:
         """Rest until the next hit is due; False where the run is over meanwhile."""
         self.schedule.go_on()
-        return self.rest(self.schedule.wait_seconds(now()))
+        return self.go_on_after(self.schedule.wait_seconds(now()))
 
     def fire(self, hit: Hit, mark: str = "", name: str = PIXEL, **headers: str) -> bool:
         """Send a hit, look at its answer, count; tells whether one came, right or wrong."""

@@ -9,6 +9,7 @@ class Zipf:
     """Draws ranks 0 .. count - 1. Eight bytes a rank, and a binary search a draw."""
 
     __slots__ = ("_sums",)
+    _sums: list[float]
 
     def __init__(self, count: int, exponent: float) -> None:
         """Weigh the ranks. Raises ValueError for no ranks, or an exponent below 0 (0 draws evenly)."""
