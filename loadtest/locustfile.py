@@ -32,26 +32,32 @@ def _begin(environment: Any, web_ui: Any, **_: Any) -> None:
     """Fill in what the shape defaults to, and hang the conductor on locust's events."""
     parsed = environment.parsed_options
     plan = PLANS[parsed.shape]
+    try:
+        place = options.Place.read(parsed)
+    except ValueError as error:
+        print(f"locust: {error}", file=sys.stderr)
+        sys.exit(2)
     parsed.num_users = parsed.num_users or plan.users
     parsed.spawn_rate = parsed.spawn_rate or SPAWN_RATE_MAX
     parsed.run_time = parsed.run_time or plan.seconds
     environment.events.flip = EventHook()
-    conductor = Conductor(environment)
+    conductor = Conductor(environment, place)
     conductor.connect()
 
     def report() -> Any:
         """Show the last run's page in the web UI."""
-        if conductor.result is None:
+        if conductor.report is None:
             return "no run has ended yet", 404
-        return Path(options.Chosen.read(parsed).report).read_text(encoding="utf-8")
+        return conductor.report.read_text(encoding="utf-8")
 
     def say(**_: Any) -> None:
-        if conductor.result is not None:
-            print("\n".join(summary(conductor.result, options.Chosen.read(parsed).report)), flush=True)
+        if conductor.result is not None and conductor.report is not None:
+            print("\n".join(summary(conductor.result, conductor.report)), flush=True)
 
     environment.events.quit.add_listener(say)
     if web_ui is not None:
-        web_ui.app.add_url_rule("/pixelgate", "pixelgate", report)
+        route = f"{parsed.web_base_path or ''}/pixelgate"
+        web_ui.app.add_url_rule(route, "pixelgate", web_ui.auth_required_if_enabled(report))
 
 
 events.init_command_line_parser.add_listener(options.add)

@@ -33,7 +33,8 @@ class Tally:
 
     sent, answered: hits put on the wire, and hits whose whole answer was read, right or wrong. right: of these, those
     answered as promised. malformed: requests sent that must be counted as malformed; others: those that must not be
-    counted. failed: anything that was answered otherwise, or not at all. seconds: whole second since the epoch -> right answers.
+    counted. failed: anything that was answered otherwise, or not at all. seconds: a second since the epoch -> right
+    answers in it.
     """
 
     sent: int = 0

@@ -6,6 +6,7 @@ messages are locust's own, so that what locust connects is connected.
 
 import logging
 import time
+from pathlib import Path
 from typing import Any, Final
 
 import gevent
@@ -17,7 +18,7 @@ from loadtest.reckoning.result import Moment, Result
 from loadtest.reckoning.tally import Tally
 from loadtest.shapes.house import CannotBegin, parts
 from loadtest.shapes.load import Load, Part, load_of, now
-from loadtest.shapes.options import Chosen
+from loadtest.shapes.options import Chosen, Place
 from loadtest.shapes.reckon import Before, Run, publish, reckon
 from loadtest.shapes.storm import note_flip
 
@@ -34,11 +35,13 @@ logger = logging.getLogger("pixelgate")
 
 
 class Conductor:
-    """One a process. result: of the last run that was reckoned."""
+    """One a process. result, report: of the last run that was reckoned, and where its page is."""
 
-    def __init__(self, environment: Any) -> None:
+    def __init__(self, environment: Any, place: Place) -> None:
         self.environment: Any = environment
+        self._place = place
         self.result: Result | None = None
+        self.report: Path | None = None
         self._run: Run | None = None
         self._tallies: dict[str, Tally] = {}
         self._sampler: Any = None
@@ -81,10 +84,10 @@ class Conductor:
         self._run = self.environment.pixelgate_began = None
         processes = [client.id for client in runner.clients.ready] if isinstance(runner, MasterRunner) else [""]
         try:
-            chosen = Chosen.read(self.environment.parsed_options)
+            chosen = Chosen.read(self.environment.parsed_options, self._place)
             if not self.environment.host:
                 raise CannotBegin("needs --host, the collector's URL")
-            outside = Outside(chosen.admin, chosen.data)
+            outside = Outside(self._place.admin, self._place.data)
             before = Before.look(outside)
             made = parts(chosen, self.environment.host, len(processes))
         except (CannotBegin, ValueError) as error:
@@ -120,7 +123,8 @@ class Conductor:
         run.ended = time.time()
         self._sampler.kill()
         self.result = reckon(run, tally, self.environment)
-        publish(self.result, run.chosen.report)
+        self.report = run.chosen.report
+        publish(self.result, self.report)
         self.environment.process_exit_code = 0 if self.result.verdict == "PASS" else 1
         logger.info("%s: %s, %s", run.chosen.shape, self.result.verdict, run.chosen.report)
 

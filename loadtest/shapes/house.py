@@ -22,7 +22,7 @@ def parts(chosen: Chosen, target: str, processes: int) -> list[Part]:
     """
     plan = PLANS[chosen.shape]
     try:
-        keys = chosen.keys()
+        keys = chosen.place.keys()
         storm: list[list[Any]] = []
         if plan.flips:
             each = -(-operators(plan, chosen.users, processes) // processes)
@@ -39,11 +39,11 @@ def parts(chosen: Chosen, target: str, processes: int) -> list[Part]:
     if plan.flips:
         visitors = max(1, chosen.users - operators(plan, chosen.users, processes))
         interval = visitors / chosen.rate
-    data = str(chosen.data) if chosen.data else None
+    data = str(chosen.place.data) if chosen.place.data else None
     return [
         Part(
-            at, plan.name, chosen.seed, interval, urlsplit(target).netloc, keys, storm[at::processes], chosen.admin,
-            chosen.token, data,
+            at, plan.name, chosen.seed, interval, urlsplit(target).netloc, keys, storm[at::processes], chosen.place.admin,
+            chosen.place.token, data,
         )
         for at in range(processes)
     ]  # fmt: skip
@@ -52,7 +52,7 @@ def parts(chosen: Chosen, target: str, processes: int) -> list[Part]:
 def make(chosen: Chosen, count: int, kind: str) -> list[list[Any]]:
     """Open accounts of this run; when the last one is enforced, all are. Returns id, write key and version of each."""
     run = f"loadtest-{time.time_ns() // 1_000_000:x}"
-    admin = Admin(chosen.admin, chosen.token, chosen.data)
+    admin = Admin(chosen.place.admin, chosen.place.token, chosen.place.data)
     try:
         made: list[list[Any]] = []
         for at in range(count):
