@@ -39,11 +39,12 @@ def parts(chosen: Chosen, target: str, processes: int) -> list[Part]:
     if plan.flips:
         visitors = max(1, chosen.users - operators(plan, chosen.users, processes))
         interval = visitors / chosen.rate
-    data = str(chosen.place.data) if chosen.place.data else None
+    place = chosen.place
+    data = str(place.data) if place.data else None
     return [
         Part(
-            at, plan.name, chosen.seed, interval, urlsplit(target).netloc, keys, storm[at::processes], chosen.place.admin,
-            chosen.place.token, data,
+            at, plan.name, chosen.seed, interval, urlsplit(target).netloc, keys, storm[at::processes], place.admin,
+            place.token, data,
         )
         for at in range(processes)
     ]  # fmt: skip
