@@ -7,10 +7,9 @@ messages are locust's own, so that what locust connects is connected.
 import logging
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import gevent
-from locust.exception import StopTest
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 
 from loadtest.reckoning.outside import NotTold, Outside
@@ -79,7 +78,7 @@ class Conductor:
         self._tallies[msg.node_id] = tally
 
     def _begin(self, **_: Any) -> None:
-        """Look at the system, make accounts, give each process its part. Raises StopTest where that cannot be."""
+        """Look at the system, make accounts, give each process its part. Or end it all, where that cannot be."""
         runner = self.environment.runner
         self._run = self.environment.pixelgate_began = None
         processes = [client.id for client in runner.clients.ready] if isinstance(runner, MasterRunner) else [""]
@@ -91,14 +90,24 @@ class Conductor:
             before = Before.look(outside)
             made = parts(chosen, self.environment.host, len(processes))
         except (CannotBegin, ValueError) as error:
-            self.environment.process_exit_code = CANNOT_BEGIN
-            raise StopTest(f"the run cannot begin: {error}") from error
+            logger.error("the run cannot begin: %s", error)  # noqa: TRY400  (whoever started it has no use for our stack)
+            self._give_up()
         for process, part in zip(processes, made, strict=True):
             runner.send_message(PART, part.plain(), process or None)
         self._tallies = {}
         self._run = Run(chosen, self.environment.host, outside, before, processes, time.time())
         self._sampler = gevent.spawn(self._sample, self._run)
         self.environment.pixelgate_began = now()
+
+    def _give_up(self) -> NoReturn:
+        """End locust, or with its web UI this run, before any user is there.
+
+        Raises GreenletExit: locust's StopTest would do the same, and print a stack.
+        """
+        self.environment.process_exit_code = CANNOT_BEGIN
+        runner = self.environment.runner
+        gevent.spawn(runner.quit if self.environment.web_ui is None else runner.stop)
+        raise gevent.GreenletExit
 
     def _sample(self, run: Run) -> None:
         """Note what is counted, once a second, until killed."""
