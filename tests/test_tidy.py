@@ -59,7 +59,19 @@ def test_every_outcome_stands_in_the_readme_and_no_other():
 
 
 @pytest.mark.parametrize(
-    "package", ["gating", "collector", "consumers", "gating/ledger", "gating/rest", "collector/journal"]
+    "package",
+    [
+        "gating",
+        "collector",
+        "consumers",
+        "gating/ledger",
+        "gating/rest",
+        "collector/journal",
+        "loadtest/traffic",
+        "loadtest/shapes",
+        "loadtest/reckoning",
+        "loadtest/page",
+    ],
 )
 def test_every_module_stands_on_its_packages_map(package):
     """Each `__init__` maps its rooms."""

@@ -1,6 +1,7 @@
 """locust's LoadTestShape: plays the shape that `--shape`, or the web UI's form, names."""
 
-from typing import Any
+import logging
+from typing import Any, Final
 
 from locust import LoadTestShape, User
 
@@ -8,8 +9,11 @@ from loadtest.shapes.catalogue import PLANS, SPAWN_RATE_MAX, Plan
 from loadtest.shapes.load import now
 from loadtest.shapes.storm import Operator
 
-OPERATORS_EVERY: int = 5
+CANNOT_PLAY: Final = 2
+OPERATORS_EVERY: Final = 5
 """One user in so many is an operator, in a shape with flips; and one at least in each process."""
+
+logger = logging.getLogger("pixelgate")
 
 
 class Mixed(LoadTestShape):
@@ -27,6 +31,10 @@ class Mixed(LoadTestShape):
         if options.run_time and seconds >= float(options.run_time):
             return None
         users = int(options.num_users or plan.users)
+        if lacking := plan.mix.keys() - environment.user_classes_by_name.keys():
+            logger.error("%s is played by %s too: name no user classes", plan.name, ", ".join(sorted(lacking)))
+            environment.process_exit_code = CANNOT_PLAY
+            return None
         classes = [environment.user_classes_by_name[name] for name in plan.mix]
         for user_class in classes:
             user_class.weight = plan.mix[user_class.__name__]

@@ -31,8 +31,8 @@ def locust(report: Path, *arguments: str, **environment: str) -> subprocess.Comp
     kept = {name: value for name, value in os.environ.items() if not name.startswith(OWN)}
     argv = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless", "--only-summary"]
     return subprocess.run(
-        [*argv, "--report", str(report), *arguments],
-        capture_output=True, text=True, timeout=RUN_SECONDS, check=False, cwd=report.parent, env={**kept, **environment},
+        [*argv, "--report", str(report), *arguments], cwd=report.parent, env={**kept, **environment},
+        capture_output=True, text=True, timeout=RUN_SECONDS, check=False,
     )  # fmt: skip
 
 
@@ -157,6 +157,7 @@ CANNOT = [
     ("no way to make accounts", ["--host", "http://127.0.0.1:1"], "or give --write-keys"),
     ("no such directory", ["--host", "http://127.0.0.1:1", "--data", "/nowhere"], "/nowhere: there is no such"),
     ("no rate", ["--host", "http://127.0.0.1:1", "--rate", "-5"], "got 50 users, 50 accounts, -5 hits a second"),
+    ("a user class left out", ["--host", "http://127.0.0.1:1", "Bot"], "steady is played by Visitor too"),
     ("no keys", ["--host", "http://127.0.0.1:1", "--shape", "million_keys"], "needs --write-keys FILE"),
 ]  # fmt: skip
 
