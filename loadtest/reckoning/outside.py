@@ -30,6 +30,14 @@ KEPT: Final = ("accepted", "hidden", "unverified")
 ROLES: Final = {"collector": "collector", "gating": "gating", "consumers": "consumer", "publisher": "publisher"}
 
 
+def grown(before: Mapping[str, Any], after: Mapping[str, Any]) -> "Outcomes":
+    """Take what became of hits out of two documents of `verify`, under the names that `outcomes` has."""
+    return {
+        name.removeprefix("dropped_"): count - before["outcomes"].get(name, 0)
+        for name, count in after["outcomes"].items()
+    }
+
+
 class NotTold(Exception):
     """The system could not be asked, or did not answer what was asked; the message says which."""
 
@@ -86,10 +94,15 @@ class Outside:
         """Run `pixelgate verify`; its JSON, ok or not. Raises NotTold."""
         return self._command("verify", codes=(0, 1))
 
-    def caught_up(self) -> dict[str, Any]:
-        """Run `verify` until nothing is owed to the warehouse any more, or some seconds have passed. Raises NotTold."""
+    def caught_up(self, before: Mapping[str, Any], hits: int) -> dict[str, Any]:
+        """Run `verify` until `hits` more than before are counted and none is owed to the warehouse, or seconds passed.
+
+        Raises NotTold.
+        """
         until = time.monotonic() + SETTLE_SECONDS
-        while (told := self.verify()).get("owed") and time.monotonic() < until:
+        while (told := self.verify())["owed"] or told["hits"] - before["hits"] < hits:
+            if time.monotonic() > until:
+                break
             time.sleep(LOOK_SECONDS)
         return told
 

@@ -5,6 +5,7 @@ messages are locust's own, so that what locust connects is connected.
 """
 
 import logging
+import signal
 import time
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -58,6 +59,10 @@ class Conductor:
             return
         if isinstance(runner, MasterRunner):
             runner.register_message(TALLY, self._take_tally)
+        gevent.signal_handler(signal.SIGTERM, runner.quit)  # locust has none of its own while a shape plays headless
+        environment.events.quitting.add_listener(
+            lambda **_: runner.quit()
+        )  # a run that goes is reckoned before the end
         environment.events.test_start.add_listener(self._begin)
         environment.events.test_stopping.add_listener(self._note_end)
         environment.events.test_stop.add_listener(self._end)
@@ -81,7 +86,10 @@ class Conductor:
         """Look at the system, make accounts, give each process its part. Or end it all, where that cannot be."""
         runner = self.environment.runner
         self._run = self.environment.pixelgate_began = None
-        processes = [client.id for client in runner.clients.ready] if isinstance(runner, MasterRunner) else [""]
+        processes = [""]
+        if isinstance(runner, MasterRunner):  # those that locust is about to give users
+            clients = runner.clients
+            processes = [client.id for client in clients.ready + clients.running + clients.spawning]
         try:
             chosen = Chosen.read(self.environment.parsed_options, self._place)
             if not self.environment.host:

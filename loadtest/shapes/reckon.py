@@ -11,7 +11,7 @@ from loadtest.page.html import page
 from loadtest.page.summary import summary
 from loadtest.reckoning import checks
 from loadtest.reckoning.flips import Judged, judge
-from loadtest.reckoning.outside import KEPT, Cpu, NotTold, Outcomes, Outside
+from loadtest.reckoning.outside import KEPT, Cpu, NotTold, Outcomes, Outside, grown
 from loadtest.reckoning.result import Moment, Result, Row
 from loadtest.reckoning.tally import Tally
 from loadtest.shapes.catalogue import PLANS
@@ -76,9 +76,12 @@ def reckon(run: Run, tally: Tally, environment: Any) -> Result:
     except NotTold as error:
         why["outcomes"] = str(error)
     try:
-        after = None if before.verified is None else run.outside.caught_up()
+        if before.verified is not None:
+            after = run.outside.caught_up(before.verified, tally.answered + tally.malformed)
     except NotTold as error:
         why["verified"] = str(error)
+    if since is None and before.verified is not None and after is not None:
+        since = grown(before.verified, after)  # no admin port: the same counters by the command line
     judged, why_not_judged = _judged(run, tally) if plan.flips else (None, "")
     found = [
         _handed_over(run, tally),
