@@ -132,6 +132,7 @@ BROKEN = [
     ("a hit counted twice", {"outcomes": {**OUTCOMES, "accepted": 7}}, "answered = counted"),
     ("a hit not counted", {"outcomes": {**OUTCOMES, "status": 0}}, "answered = counted"),
     ("garbage counted as a hit", {"outcomes": {**OUTCOMES, "malformed": 1, "no_key": 1}}, "answered = counted"),
+    ("garbage counted twice", {"outcomes": {**OUTCOMES, "malformed": 3}}, "answered = counted"),
     ("a 503", {"outcomes": {**OUTCOMES, "overflow": 1}}, "no hit overflowed"),
     ("one missing in the warehouse", {"after": {**AFTER, "warehouse": 107}}, "kept = in the warehouse"),
     ("one too many there", {"after": {**AFTER, "warehouse": 109}}, "kept = in the warehouse"),
