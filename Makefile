@@ -6,7 +6,8 @@ SERVERS := redis-server postgresql java:default-jre-headless mvn:maven
 TEST_STAMP := .venv/.test-extras
 
 .DEFAULT_GOAL := help
-.PHONY: help run test servers lint format e2e faults bench bench-latency bench-delivered bench-scaled bench-lifecycle bench-growth lock clean
+.PHONY: help run test servers lint format e2e faults loadtest bench bench-latency bench-delivered bench-scaled bench-lifecycle \
+  bench-growth lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[.a-z0-9_-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +45,10 @@ faults: $(TEST_STAMP)  ## kill -9, SIGSTOP, full disks, failing fsync: the long 
 	PIXELGATE_FAULTS=long $(BIN)/python -m pytest tests/faults tests/consumers/test_clickhouse_kills.py \
 	  tests/consumers/test_purge_kills.py tests/integration/test_purge_scaled_out.py \
 	  tests/gating/ledger/test_ledger_processes.py -v --timeout 3600
+
+loadtest: $(TEST_STAMP)  ## locust on a system of its own: SHAPE=steady DURATION=60s RATE= USERS=; writes build/loadtest
+	@$(BIN)/python -m loadtest $(SHAPE) $(if $(DURATION),--duration $(DURATION)) $(if $(RATE),--rate $(RATE)) \
+	  $(if $(USERS),--users $(USERS)) $(LOADTEST)
 
 bench: $(TEST_STAMP)  ## CPU a hit beside nginx + Lua, hyper, fasthttp and others; writes docs/benchmarks
 	@deploy/packages.sh wrk nginx libnginx-mod-http-lua gcc libc6-dev openssl
@@ -84,7 +89,7 @@ format: $(TEST_STAMP)
 lock:  ## resolve the dependencies anew (needs uv)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header --no-annotate --output-file requirements.lock
-	uv pip compile pyproject.toml --extra test --extra chdb --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	uv pip compile pyproject.toml --extra test --extra chdb --extra loadtest --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header --no-annotate --output-file requirements-test.lock
 
 clean:  ## remove what was built; data stays

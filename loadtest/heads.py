@@ -1,11 +1,11 @@
 """Request heads as browsers fire them at a pixel: seeded, so that every run and every machine sends the same bytes.
 
-Called by the benchmark (and anything else that needs hits that look real). Pure: a seed, a count and the write keys in,
-bytes out; it opens no socket and no file.
+Called by the benchmark; `traffic/` makes visitors' sessions of the same parts. Pure: a seed, a count and the write keys
+in, bytes out; it opens no socket and no file.
 """
 
 import string
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from random import Random
 from typing import Final
 from urllib.parse import quote
@@ -76,7 +76,7 @@ def heads(seed: int, count: int, keys: Sequence[str], *, close: bool = False) ->
             origin=origin,
             page=page,
             same_site=origin.endswith(HOST),
-            cookie=_cookie(random) if random.random() < 0.3 else None,
+            cookie=cookie(random) if random.random() < 0.3 else None,
         )
         target = f"/p/{random.choice(keys)}.gif?{_query(random, page, START_MS + at * 37)}"
         written.append(_head(target, shape(random, visit)))
@@ -95,7 +95,16 @@ def _head(target: str, headers: Sequence[Header]) -> bytes:
 
 
 def _query(random: Random, page: str, client_ms: int) -> str:
-    """The snippet's parameters in its order, then the extras that sites add."""
+    return encode(fields(random, page, client_ms))
+
+
+def encode(params: Iterable[tuple[str, str]]) -> str:
+    """Write a query as browsers' `encodeURIComponent` does."""
+    return "&".join(f"{name}={quote(value, safe='')}" for name, value in params)
+
+
+def fields(random: Random, page: str, client_ms: int) -> list[tuple[str, str]]:
+    """Draw the snippet's parameters in its order, then the extras that sites add."""
     params = [("e", random.choice(EVENTS)), ("u", page)]
     if random.random() < 0.5:
         params.append(("r", random.choice(REFERRERS)))
@@ -109,11 +118,11 @@ def _query(random: Random, page: str, client_ms: int) -> str:
         params += [("utm_source", random.choice(SOURCES)), ("utm_campaign", f"spring sale {random.randrange(40)}")]
     if random.random() < 0.1:
         params.append(("price", f"{random.randrange(100, 90_000) / 100:.2f}"))
-    return "&".join(f"{name}={quote(value, safe='')}" for name, value in params)
+    return params
 
 
-def _cookie(random: Random) -> str:
-    """A first-party analytics cookie or two, and sometimes a session."""
+def cookie(random: Random) -> str:
+    """Draw a first-party analytics cookie or two, and sometimes a session."""
     parts = [f"_ga=GA1.1.{random.randrange(10**8, 10**10)}.{random.randrange(1_690_000_000, 1_760_000_000)}"]
     if random.random() < 0.4:
         parts.append(f"_fbp=fb.1.{random.randrange(10**12, 2 * 10**12)}.{random.randrange(10**8, 10**10)}")

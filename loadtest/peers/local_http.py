@@ -1,10 +1,14 @@
-"""HTTP with JSON over a Unix socket, on one kept connection: how a program talks to the gating service on its host."""
+"""HTTP with JSON on one kept connection: how a program talks to the gating service.
+
+On its own host over the Unix socket, from elsewhere over the admin port with a bearer token.
+"""
 
 import http.client
 import json
 import socket
 from pathlib import Path
 from typing import Any, Final, Self
+from urllib.parse import urlsplit
 
 TIMEOUT_SECONDS: Final = 30.0
 
@@ -24,11 +28,12 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
-class LocalHttp:
+class JsonHttp:
     """One connection. Raises LocalHttpFailed for what the service refuses, OSError where nobody listens."""
 
-    def __init__(self, path: Path) -> None:
-        self._connection = _UnixConnection(path)
+    def __init__(self, connection: http.client.HTTPConnection, headers: dict[str, str]) -> None:
+        self._connection = connection
+        self._headers = {"Content-Type": "application/json", **headers}
 
     def __enter__(self) -> Self:
         return self
@@ -46,7 +51,7 @@ class LocalHttp:
 
     def _exchange(self, method: str, target: str, body: bytes | None) -> Any:
         try:
-            self._connection.request(method, target, body, {"Content-Type": "application/json"})
+            self._connection.request(method, target, body, self._headers)
             response = self._connection.getresponse()
             content = response.read()
         except http.client.HTTPException as error:
@@ -58,3 +63,21 @@ class LocalHttp:
             return json.loads(content)
         except ValueError as error:
             raise LocalHttpFailed(f"{method} {target}: not JSON: {content[:100]!r}") from error
+
+
+class LocalHttp(JsonHttp):
+    """Over the gating service's own socket, whose rights are those of its file."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(_UnixConnection(path), {})
+
+
+class RemoteHttp(JsonHttp):
+    """Over the admin port, `http://HOST:PORT` or `https://...`, with a token."""
+
+    def __init__(self, url: str, token: str) -> None:
+        parts = urlsplit(url)
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        super().__init__(
+            kind(parts.hostname or "", parts.port, timeout=TIMEOUT_SECONDS), {"Authorization": f"Bearer {token}"}
+        )
