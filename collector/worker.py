@@ -24,8 +24,8 @@ from collector.journal import Durability, Journal
 from collector.limits import Limits
 from collector.metrics import PUBLISH_SECONDS, CounterFile, Counters
 from collector.protocol import protocol_class
-from collector.tls import Certificate, certificate_of
 from collector.service_times import ServiceTimes, timed_class
+from collector.tls import Certificate, certificate_of
 from collector.wheel import Wheel
 from gating.datadir import DataDirectory
 from gating.feed import Feed

@@ -8,7 +8,6 @@ Starts `pixelgate run` on free ports, makes an operator's token, runs locust hea
 import argparse
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -20,8 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from loadtest.bench.cpu import Cores
-from loadtest.peers.pixelgate import await_ready, pixelgate, program
+from loadtest.peers.pixelgate import KEYS_FILE, Accounts, await_ready, pixelgate, program
 from loadtest.peers.server import (
     POLL_SECONDS,
     ROOT,
@@ -81,20 +79,12 @@ def system(work: Path, workers: int, durability: str) -> Iterator[System]:
 
 def many_keys(data: Path, count: int) -> Path:
     """Begin a data directory with a ledger of many accounts; returns the file of their keys. Raises ServerFailed."""
-    from loadtest.bench.keys import ManyAccounts  # which imports the tests' servers: for a checkout, and for this alone
-
-    accounts = ManyAccounts(count, LEDGERS.resolve())
+    accounts = Accounts(count, LEDGERS)
     if not accounts.place.exists():
         print(f"making {count:,} accounts, once: up to half a millisecond each", flush=True)
-    accounts.make(Cores.of_this_machine())
-    try:
-        accounts.copy(data)
-    except OSError:  # another file system has no second name for it
-        shutil.rmtree(data)
-        data.mkdir()
-        for name in ("VERSION", "ledger.sqlite"):
-            shutil.copy2(accounts.place / name, data / name)
-    return accounts.place / "keys"
+    accounts.make()
+    accounts.copy(data)
+    return accounts.place / KEYS_FILE
 
 
 def play(chosen: argparse.Namespace, on: System, keys: Path | None, report: Path) -> int:

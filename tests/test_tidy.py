@@ -60,10 +60,6 @@ def test_every_outcome_stands_in_the_readme_and_no_other():
 
 @pytest.mark.parametrize(
     "package",
-<<<<<<< HEAD
-    ["gating", "collector", "consumers", "gating/ledger", "gating/rest", "collector/journal"]
-    + ["loadtest/bench/growth", "loadtest/capacity"],
-=======
     [
         "gating",
         "collector",
@@ -71,12 +67,13 @@ def test_every_outcome_stands_in_the_readme_and_no_other():
         "gating/ledger",
         "gating/rest",
         "collector/journal",
+        "loadtest/bench/growth",
+        "loadtest/capacity",
         "loadtest/traffic",
         "loadtest/shapes",
         "loadtest/reckoning",
         "loadtest/page",
     ],
->>>>>>> locust
 )
 def test_every_module_stands_on_its_packages_map(package):
     """Each `__init__` maps its rooms."""

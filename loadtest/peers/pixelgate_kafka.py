@@ -30,9 +30,9 @@ class PixelgateKafka(Server):
         no_command = None if program() else "no `pixelgate` command beside this Python or on the path"
         return no_command or missing_engines(redis=False)
 
-    def prepare(self, _folder: Path, cores: Cores) -> None:
+    def prepare(self, _folder: Path, _cores: Cores) -> None:
         """Make its accounts."""
-        self._accounts.make(cores)
+        self._accounts.make()
         self.keys = self._accounts.keys
 
     def version(self) -> str:

@@ -37,7 +37,7 @@ class Stock:
 
     def make(self, cores: Cores, seed: int) -> None:
         """Have a collector write them, unless an earlier run has. Raises ServerFailed, WrkFailed."""
-        self.accounts.make(cores)
+        self.accounts.make()
         if self.place.exists():
             return
         if shutil.disk_usage(self.accounts.shelf).free < FREE_TIMES * self.size:

@@ -8,7 +8,6 @@ from loadtest.bench.growth.contenders import Grown
 from loadtest.bench.growth.gauge import Point
 from loadtest.bench.growth.hits import KEYS, LOADS
 from loadtest.bench.growth.lives import Life
-from loadtest.bench.keys import ManyAccounts
 from loadtest.heads import HEADS, heads
 from loadtest.peers.pixelgate import Accounts
 from loadtest.peers.server import Server
@@ -26,7 +25,7 @@ def keys(ledgers: Path, seed: int) -> list[Life]:
         written = heads(seed, MANY_HEADS, server.keys)
         return [Point(count, load, written) for load in LOADS]
 
-    return [Life(Grown(ManyAccounts(count, ledgers)), partial(points, count)) for count in COUNTS]
+    return [Life(Grown(Accounts(count, ledgers)), partial(points, count)) for count in COUNTS]
 
 
 def workers(ledgers: Path, seed: int) -> list[Life]:
