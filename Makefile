@@ -30,7 +30,7 @@ run: .venv  ## everything embedded on this machine, under ./data; Ctrl-C stops i
 
 test: $(TEST_STAMP)  ## all tests, on real servers
 	@deploy/packages.sh chromium strace faketime nginx wrk valgrind $(SERVERS)
-	$(BIN)/python -m pytest tests -n 2 --dist loadfile
+	$(BIN)/python -m pytest tests -n 2 --dist loadfile --no-loadscope-reorder
 
 servers: $(TEST_STAMP)  ## Redis, PostgreSQL and Kafka to play with, until Ctrl-C; prints the URLs to set
 	@deploy/packages.sh $(SERVERS)

@@ -32,6 +32,14 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 atexit.register(gc.callbacks.clear)
 
 
+LONG = ("tests/lives/", "tests/speed/", "tests/loadtest/", "tests/faults/", "tests/browser/")
+
+
+def pytest_collection_modifyitems(items):
+    """The longest files first: a file is one process's, and one that begins last keeps all others waiting."""
+    items.sort(key=lambda item: next((at for at, start in enumerate(LONG) if item.nodeid.startswith(start)), len(LONG)))
+
+
 def pytest_sessionfinish(session):
     hand_over_missing(session.config)
 
