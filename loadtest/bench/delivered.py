@@ -19,7 +19,7 @@ from loadtest.bench.cpu import Cores
 from loadtest.bench.delivered_result import Delivered, read
 from loadtest.bench.delivered_turn import Bench, Plan, tell
 from loadtest.bench.machine import describe
-from loadtest.bench.pacer import Pacer, PacerFailed
+from loadtest.bench.pace import PaceFailed
 from loadtest.heads import made_up_keys
 from loadtest.peers.engines import Engines
 from loadtest.peers.franz import FranzGo
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="bench-", dir=chosen.work) as name:
             result = _measure(chosen, cores, Path(name))
-    except (ServerFailed, PacerFailed) as error:
+    except (ServerFailed, PaceFailed) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     paths = delivered_page.write(result, chosen.to)
@@ -89,17 +89,17 @@ def _measure(chosen: argparse.Namespace, cores: Cores, work: Path) -> Delivered:
         earlier = read(json.loads(written.read_text(encoding="utf-8")))
         result.turns, result.servers = earlier.turns, earlier.servers
     last = max((one.number for one in result.turns), default=0)
-    pacing = Pacer(work)
+    pace = pacer.giving_way(work, cores.load, chosen.connections, chosen.seed)
     engines = Engines(work / "engines", cores.load, redis=True)
     try:
         servers = _prepare(chosen, engines, result, work, cores)
-        bench = Bench(pacing, Plan(chosen.seconds, chosen.warmup, chosen.connections, chosen.seed), cores, work)
+        bench = Bench(pace, Plan(chosen.seconds, chosen.warmup, chosen.seed), cores, work)
         for number in range(last + 1, last + 1 + chosen.rounds):
-            for pace in chosen.paces:
+            for rate in chosen.paces:
                 for server in servers:
-                    if isinstance(server, StarletteKafka) and pace > STARLETTE_PACE_MAX:
+                    if isinstance(server, StarletteKafka) and rate > STARLETTE_PACE_MAX:
                         continue
-                    one = bench.play(server, pace, number)
+                    one = bench.play(server, rate, number)
                     print(tell(one), flush=True)
                     result.turns.append(one)
     finally:

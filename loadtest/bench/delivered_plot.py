@@ -13,8 +13,10 @@ LABEL_WIDTH: Final = 190
 VALUE_WIDTH: Final = 70
 ROW_HEIGHT: Final = 24
 BAR_HEIGHT: Final = 14
+LETTER_WIDTH: Final = 8
+"""Of a part's name, with its margins: a part that is narrower than its name goes without."""
 HEAD_HEIGHT: Final = 40
-OURS_COLOURS: Final = ("#2563eb", "#7dd3fc")
+OURS_COLOURS: Final = ("#60a5fa", "#bfdbfe")
 PEER_COLOUR: Final = "#94a3b8"
 
 
@@ -34,6 +36,7 @@ def plot(result: Delivered) -> str:
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}">',
         "<style>text { font: 13px system-ui, sans-serif; fill: #0f172a } .title { font-weight: 600 }</style>",
+        "<style>.part { font-size: 11px }</style>",
         f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>',
     ]
     top = 0
@@ -69,6 +72,8 @@ def _draw(bar: Bar, y: int, scale: float) -> list[str]:
             f'<rect x="{x:.1f}" y="{y}" width="{value * scale:.1f}" height="{BAR_HEIGHT}" fill="{colour}">'
             f"<title>{escape(name)}: {value:.1f} us</title></rect>"
         )
+        if len(bar.parts) > 1 and value * scale > LETTER_WIDTH * len(name):
+            parts.append(f'<text x="{x + 4:.1f}" y="{y + 11}" class="part">{escape(name)}</text>')
         x += value * scale
     parts += [
         f'<path d="M{least:.1f} {middle}H{most:.1f}M{least:.1f} {y + 3}v8M{most:.1f} {y + 3}v8" stroke="#0f172a"/>',

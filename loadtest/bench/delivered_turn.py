@@ -10,7 +10,8 @@ from typing import Final
 
 from loadtest.bench.cpu import PROC, Cores, cpu_seconds, machine_seconds, tree, waited_seconds
 from loadtest.bench.delivered_result import Turn
-from loadtest.bench.pacer import Paced, Pacer, PacerFailed
+from loadtest.bench.pace import Pace, Paced, PaceFailed
+from loadtest.bench.pacer import faults_of
 from loadtest.bench.wrk import write_heads
 from loadtest.heads import heads
 from loadtest.peers.delivery import Delivery
@@ -37,7 +38,6 @@ class Plan:
 
     seconds: float
     warmup_seconds: float
-    connections: int
     seed: int
 
 
@@ -45,7 +45,7 @@ class Plan:
 class Bench:
     """What all turns share."""
 
-    pacer: Pacer
+    pace: Pace
     plan: Plan
     cores: Cores
     work: Path
@@ -62,7 +62,7 @@ class Bench:
                 return self._measure(server, running, pace, number)
             finally:
                 running.stop()
-        except (ServerFailed, PacerFailed, OSError) as error:
+        except (ServerFailed, PaceFailed, OSError) as error:
             return Turn(server.name, pace, number, faults=(str(error),))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -82,18 +82,18 @@ class Bench:
         used = [cpu_seconds(root) - was for root, was in zip(running.roots, before, strict=True)]
         known = sum(used) + waited_seconds() - load_before
         others = max(0.0, machine_seconds() - all_before - known) / (time.monotonic() - began)
-        faults += seen.faults(pace, TOLERANCE)
+        faults += faults_of(seen, TOLERANCE)
         if delivered != seen.answered:
             faults.append(f"{delivered:,} delivered of {seen.answered:,} answered hits")
         return Turn(
             server.name, pace, number, seen.answered, delivered, seen.achieved,
             cpu_seconds=dict(zip(PARTS if len(used) > 1 else (server.name,), used, strict=True)),
-            others=others, p50_us=seen.p50_us, p99_us=seen.p99_us, late_p99_us=seen.late_p99_us,
+            others=others, p50_us=seen.latency_us["50"], p99_us=seen.latency_us["99"], late_p99_us=seen.late_us["99"],
             peak_mb=sum(map(_peak_mb, running.roots)), faults=tuple(faults),
         )  # fmt: skip
 
     def _load(self, running: Delivery, file: Path, pace: float, seconds: float) -> Paced:
-        return self.pacer.run(self.cores.load, running.port, file, pace, seconds, self.plan.connections)
+        return self.pace.run(running.port, file, pace, seconds, 0.0, poisson=True)
 
     def _heads(self, server: Server) -> Path:
         """The file of heads for a server's keys; servers with the same keys share it."""

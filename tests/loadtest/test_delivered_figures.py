@@ -1,18 +1,30 @@
 """The bench of delivered hits: figures, bars, page, JSON and picture say what the turns say, void ones left out."""
 
 import json
+import os
+import shutil
+import subprocess
 import xml.etree.ElementTree as ET
 
 import pytest
 
 from loadtest.bench.bars import MISS, PASS, UNKNOWN
+from loadtest.bench.cpu import Cores
 from loadtest.bench.delivered_page import bars, document, met, text, write
 from loadtest.bench.delivered_plot import plot
 from loadtest.bench.delivered_result import FRANZ, OURS, STARLETTE, Delivered, Turn, read
 from loadtest.bench.delivered_turn import tell
-from loadtest.bench.pacer import Paced, PacerFailed, parse
+from loadtest.bench.pace import Paced, PaceFailed
+from loadtest.bench.pacer import faults_of, giving_way
+from loadtest.peers.server import free_port
 
-PACED = {"due": 100, "answered": 100, "errors": 0, "wrong": 0, "achieved": 99.5}
+
+def paced(**more):
+    """What a load of 100 hits/s saw."""
+    counts = dict.fromkeys(("due", "sent", "answered", "sent_in_all", "answered_in_all"), 100)
+    zeros = dict.fromkeys(("bytes", "errors", "wrong", "waited", "warmup", "busy", "resolution"), 0)
+    seen = {"rate": 100.0, "seconds": 1.0, "connections": 4, "poisson": True, "achieved": 98.1}
+    return Paced(**{**counts, **zeros, **seen, "latency_us": {}, "late_us": {}, "over": {}, "curve": (), **more})
 
 
 def a_turn(server, number, cpu_us, pace=10_000.0, **more):
@@ -84,7 +96,7 @@ def test_a_run_is_read_again_from_its_json():
 def test_the_picture_is_well_formed_and_holds_a_bar_for_each_process():
     drawn = ET.fromstring(plot(a_run()))
     titles = [one.text for one in drawn.iter() if one.tag.endswith("title")]
-    assert titles.count("collector: 21.0 us") == 0
+    assert titles.count("collector: 42.0 us") == 1
     assert sum(title.startswith("publisher") for title in titles) == 2
     assert sum(title.startswith(FRANZ) for title in titles) == 1
 
@@ -94,25 +106,25 @@ def test_three_files_are_written(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("paced", "word"),
+    ("seen", "word"),
     [
-        (Paced(100, 99, 1, 0, 100.0, 1, 1, 1), "99 of 100"),
-        (Paced(100, 100, 0, 2, 100.0, 1, 1, 1), "2 wrong answers"),
-        (Paced(100, 100, 0, 0, 97.9, 1, 1, 1), "98 hits/s, not 100"),
-        (Paced(100, 100, 0, 0, 102.1, 1, 1, 1), "102 hits/s, not 100"),
+        ({"answered": 99, "errors": 1}, "99 of 100"),
+        ({"wrong": 2}, "2 wrong answers"),
+        ({"achieved": 97.9}, "98 hits/s, not 100"),
+        ({"achieved": 102.1}, "102 hits/s, not 100"),
     ],
 )
-def test_a_load_that_was_not_answered_or_off_its_pace_makes_the_turn_void(paced, word):
-    assert any(word in fault for fault in paced.faults(100.0, 0.02))
-    assert Paced(100, 100, 0, 0, 98.1, 1, 1, 1).faults(100.0, 0.02) == []
+def test_a_load_that_was_not_answered_or_off_its_pace_makes_the_turn_void(seen, word):
+    assert any(word in fault for fault in faults_of(paced(**seen), 0.02))
+    assert faults_of(paced(), 0.02) == []
 
 
-@pytest.mark.parametrize("output", ["", "pace: connection refused", "{}", "[1]", json.dumps({**PACED, "due": "many"})])
-def test_what_the_load_says_and_nobody_understands_is_an_error(output):
-    with pytest.raises(PacerFailed, match="does not read"):
-        parse(output)
-
-
-def test_what_the_load_says_is_read():
-    told = {**PACED, "latency_us": {"50": 10.0, "99": 20.0}, "late_us": {"99": 1.0}}
-    assert parse(json.dumps(told)) == Paced(100, 100, 0, 0, 99.5, 10.0, 20.0, 1.0)
+@pytest.mark.skipif(shutil.which("cc") is None, reason="cc is not installed")
+def test_the_load_gives_way_to_what_else_runs_on_its_core(tmp_path):
+    pace = giving_way(tmp_path, Cores.of_this_machine().load, 4, 1)
+    (tmp_path / "heads").write_bytes(b"GET / HTTP/1.1\r\n\r\n")
+    with pytest.raises(PaceFailed, match="connection 0"):  # the words of pace itself, through the script
+        pace.run(free_port(), tmp_path / "heads", 10.0, 1.0, 0.0)
+    script = pace.program.read_text()
+    assert subprocess.run(["sh", "-c", script.replace(str(tmp_path / "pace"), "nice")], check=True, capture_output=True,
+                          text=True).stdout.strip() == str(os.nice(0) + 10)  # fmt: skip
