@@ -13,7 +13,7 @@ PLOT_HEIGHT: Final = 220
 TOP: Final = 44
 PANEL_HEIGHT: Final = TOP + PLOT_HEIGHT + 44
 LEFT, RIGHT = 90, 170
-COLOURS: Final = ("#2563eb", "#7c3aed", "#dc2626", "#64748b", "#059669", "#d97706")
+COLOURS: Final = ("#64748b", "#dc2626", "#2563eb", "#7c3aed", "#059669", "#d97706")
 PERCENTS: Final = (0.0, 90.0, 99.0, 99.9, 99.99, 99.999)
 BEHIND_MIN: Final = 10
 """A point of the curve is drawn where at least so many hits of a leg were slower: fewer tell of themselves."""
