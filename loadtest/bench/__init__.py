@@ -15,9 +15,8 @@ reads what Pixelgate tells of its own times, `latency_result.py`, `latency_page.
 
     python -m loadtest.bench.delivered
 
-What goes on to Kafka: `delivered_turn.py` plays a server at one pace (`pacer.py`; `pace.py` with
-`pace.c`), `delivered_result.py` is
-what was found, `delivered_page.py` and `delivered_plot.py` write it down.
+What goes on to Kafka: `delivered_turn.py` plays a server at one pace (`pacer.py`; `pace.py` with `pace.c`),
+`delivered_result.py` is what was found, `delivered_page.py` and `delivered_plot.py` write it down.
 
     python -m loadtest.bench.growth
 

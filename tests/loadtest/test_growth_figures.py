@@ -91,7 +91,9 @@ def test_a_line_is_flat_straight_or_says_where_it_is_left():
     assert straight.is_straight
     assert not straight.is_flat
     assert (straight.base, straight.slope) == (pytest.approx(5), pytest.approx(0.1))
-    assert "5.00 us + 0.1 us a byte" in words(straight, "byte")
+    assert "5.00 us + 0.1 us a byte" in words(straight, "bytes")
+    falling = line([(x, around(15 - 0.1 * x)) for x in (0, 10, 50)])
+    assert "15.00 us - 0.1 us a flips/s" in words(falling, "flips/s")
     knee = line([(x, around(30.0 if x == 4500 else 10.0)) for x in (200, 1000, 2000, 3000, 4500)])
     assert knee is not None
     assert 4500 in knee.off
@@ -173,7 +175,7 @@ def test_a_file_of_another_kind_is_refused_by_name_and_left_alone(text, tmp_path
 def test_a_note_stands_on_the_page_and_only_for_an_axis_that_was_measured(tmp_path, capsys):
     sample.write({"keys": an_axis()}, tmp_path)
     assert main(["--axis", "keys", "--note", "the cache ends", "--to", str(tmp_path)]) == 0
-    assert (tmp_path / "growth.md").read_text().count("the cache ends") == 2  # in the summary, and in its section
+    assert (tmp_path / "growth.md").read_text().count("the cache ends") == 1
     assert json.loads((tmp_path / sample.NAME).read_text())["axes"]["keys"]["note"] == "the cache ends"
     assert main(["--axis", "heads", "--note", "x", "--to", str(tmp_path)]) == 1
     assert "not measured yet" in capsys.readouterr().err

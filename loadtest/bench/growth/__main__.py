@@ -85,11 +85,12 @@ def _measure_all(chosen: argparse.Namespace, measured: dict[str, Measured]) -> N
     ledgers = chosen.ledgers.absolute()
     ledgers.mkdir(parents=True, exist_ok=True)
     for name in chosen.axis:
+        machine = describe(cores, chosen.work or ledgers)  # while this process may still use all of its cores
         with tempfile.TemporaryDirectory(prefix="growth-", dir=chosen.work or ledgers) as folder, pinned(cores.load):
             work = Path(folder)
             work.chmod(0o755)  # started as root, nginx's worker becomes another user
             run = Run(work, cores, chosen.rounds, Pace(chosen.settle, chosen.seconds, chosen.noise), chosen.seed)
-            axis = _begun(AXES[name], run)
+            axis = _begun(AXES[name], run, machine)
             if chosen.add and name in measured:
                 axis = measured[name]
                 run = replace(run, first=1 + max((one.round for one in axis.samples), default=0))
@@ -100,14 +101,14 @@ def _measure_all(chosen: argparse.Namespace, measured: dict[str, Measured]) -> N
                 sample.write(measured, chosen.to)
 
 
-def _begun(axis: Axis, run: Run) -> Measured:
+def _begun(axis: Axis, run: Run, machine: dict[str, str]) -> Measured:
     settings = {
         "rounds": "servers started anew in each, points in another order",
         "a point": f"{run.pace.seconds:g} s of load after {run.pace.settle:g} s, or 3 s with thousands of connections",
     }
     at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     return Measured(
-        axis.name, axis.title, axis.unit, at, describe(run.cores, run.work), settings, rate_of=axis.rate_of,
+        axis.name, axis.title, axis.unit, at, machine, settings, rate_of=axis.rate_of,
         beside=list(axis.beside), per=axis.per,
     )  # fmt: skip
 

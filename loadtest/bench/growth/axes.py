@@ -59,6 +59,7 @@ AXES: Final = {
             "workers",
             sharing.hosts,
             (flipping.ENFORCED, sharing.COMMANDS_OF_ONE),
+            per="second",
         ),
     )
 }

@@ -15,8 +15,8 @@ NAME: Final = "growth.md"
 INTRODUCTION: Final = (
     "What a hit costs as one thing grows and all else stays: `python -m loadtest.bench.growth` "
     "([how](README.md#growth)). CPU is that of the server's whole process tree, in microseconds a hit: median "
-    "(least-most) of the rounds. Each axis is a run of its own, alone on the machine; figures of two axes compare "
-    "only roughly."
+    "(least-most) of the rounds. Each axis is a run of its own; `others` tells where somebody else used the machine. "
+    "Figures of two axes compare only roughly."
 )
 FORM: Final = (
     "Form: a line through the medians by relative error. A point is off it where all of its rounds are more than a "
@@ -43,9 +43,9 @@ def write(axes: Mapping[str, Measured], folder: Path) -> list[Path]:
 def text(axes: Mapping[str, Measured]) -> str:
     """The whole page."""
     parts = ["# How cost grows", INTRODUCTION, FORM]
-    if axes:
-        rows = [[f"[{axis.title}](#{_anchor(axis.title)})", _verdict(axis), axis.note or "-"] for axis in axes.values()]
-        parts.append(table(("axis", "CPU of its first series", "what was found"), rows))
+    parts.append(
+        "\n".join(f"- [{one.title}](#{_anchor(one.title)}): {one.note or _verdict(one)}" for one in axes.values())
+    )
     for axis in axes.values():
         parts += section(axis)
     return "\n\n".join(parts) + "\n"
@@ -64,8 +64,6 @@ def _verdict(axis: Measured) -> str:
 def section(axis: Measured) -> list[str]:
     """One axis: when and where, form, picture, table, what did not count."""
     parts = [f"## {axis.title}"]
-    if axis.note:
-        parts.append(axis.note)
     parts.append("\n".join(_facts(axis)))
     lines = [
         f"- {name}: {words(line(axis.points(name, axis.figure(CPU))), axis.unit)}"

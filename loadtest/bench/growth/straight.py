@@ -64,7 +64,8 @@ def words(found: Line | None, unit: str, what: str = "us") -> str:
     """Say it in one clause."""
     if found is None:
         return "too few points for a line"
-    drawn = f"{found.base:.2f} {what} + {found.slope:.3g} {what} a {unit}"
+    one = unit if unit.endswith("/s") else unit.removesuffix("s")
+    drawn = f"{found.base:,.2f} {what} {'-' if found.slope < 0 else '+'} {abs(found.slope):.3g} {what} a {one}"
     if found.is_flat:
         return f"flat: {found.rise:+.0%} from end to end"
     if found.is_straight:
