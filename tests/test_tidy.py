@@ -60,8 +60,10 @@ def test_every_outcome_stands_in_the_readme_and_no_other():
 
 @pytest.mark.parametrize(
     "package",
-    ["gating", "collector", "consumers", "gating/ledger", "gating/rest", "collector/journal"]
-    + ["loadtest/bench/growth", "loadtest/capacity"],
+    [
+        *("gating", "collector", "consumers", "gating/ledger", "gating/rest", "collector/journal"),
+        *("loadtest/bench/growth", "loadtest/capacity"),
+    ],
 )
 def test_every_module_stands_on_its_packages_map(package):
     """Each `__init__` maps its rooms."""
