@@ -26,7 +26,7 @@ from gating.status import Verdict
 GROUP_HITS_MAX: Final = 1024  # a tick's group closes here
 PROMPT_HITS: Final = 8
 """And at durability `process` here already: those that were read first are answered before more is read. When many are
-ready at once (64 behind a pause of the machine) that makes the p99 of service time a third and less, for at most some 5 %
+ready at once (64 behind a pause of the machine) the p99 of service time is a third and less, for at most some 5 %
 of CPU at full load (docs/performance.md). A frame that must be synced is worth more hits."""
 GROUP_EVENT_BYTES_MAX: Final = 8 * 1024**2  # and here, counting what batches brought
 _RECORD_BYTES_MAX: Final = HEAD_BYTES_MAX + 1024  # fields, account, peer, and what normalising may add to a head
