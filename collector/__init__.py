@@ -3,6 +3,7 @@
 protocol, connection    the fast path; a connection's order, limits and ends
 plain                   which heads ask for nothing special
 reference, app          uvicorn's own protocol behind the fast path; the ASGI app with the reference pixel route
+listening               by how many descriptors new connections are taken
 tls                     the public port's certificate, where no proxy has one
 limits, wheel           how long and how many; every time-out by one timer
 group                   this tick's hits: one clock reading, one look at the gate, one write, then the answers

@@ -20,7 +20,8 @@ from collector.pixel import THEN_CLOSE
 
 SPECIAL: Final = -1
 KEEP: Final = 0
-PLAIN_BYTES_MAX: Final = 4 * 1024  # a browser's are below 1 KiB, with cookies 2
+PLAIN_BYTES_MAX: Final = 8 * 1024  # a browser's are below 1 KiB, with cookies 2; a site's whole jar of them may be more
+LEARNT_BYTES_MAX: Final = 4 * 1024  # what is longer is judged each time
 KNOWN_MAX: Final = 2048  # so 8 MiB at the very most
 JUDGED_MAX: Final = 64 * KNOWN_MAX
 """After so many judgements all is forgotten and learned anew: who was known may be gone. Until then what is full stays
@@ -91,6 +92,8 @@ class PlainHeads:
         return kind if is_one else SPECIAL
 
     def _learn(self, rest: bytes, kind: int) -> None:
+        if len(rest) > LEARNT_BYTES_MAX:
+            return
         if len(self.known) < KNOWN_MAX:
             self.known[rest] = kind
             return

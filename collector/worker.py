@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import gc
 import logging
-import socket
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -22,6 +21,7 @@ from collector.gate import Gate
 from collector.group import Group, SyncedGroup
 from collector.journal import Durability, Journal
 from collector.limits import Limits
+from collector.listening import BACKLOG, PixelServer
 from collector.metrics import PUBLISH_SECONDS, CounterFile, Counters
 from collector.protocol import protocol_class
 from collector.service_times import ServiceTimes, timed_class
@@ -30,18 +30,7 @@ from collector.wheel import Wheel
 from gating.datadir import DataDirectory
 from gating.feed import Feed
 from gating.ledger_feed import LedgerFeed
-from gating.serving import Server, serve_until, stop_event, tcp_listener
-
-BACKLOG: Final = 2048
-"""Connections the kernel queues while a tick runs; Linux caps it at net.core.somaxconn (4096)."""
-
-SILENT_SECONDS: Final = 1
-"""The kernel keeps a new connection to itself until it has sent something, or for about this long: its first hit can be
-read as soon as it is accepted (docs/performance.md has what that saves). Apache does the same for HTTP."""
-ACCEPTS_MAX: Final = 4
-"""New connections an iteration of the loop: libuv takes one from each listening descriptor, so the socket has several.
-With one, each hit on a new connection has a tick, a frame and a write() of its own: 37 us CPU, not 34. One that comes
-alone pays 11 us for the descriptors that find nothing (docs/performance.md)."""
+from gating.serving import serve_until, stop_event, tcp_listener
 
 SEGMENT_SECONDS: Final = 60.0
 """How long a journal's segment takes records: it is a spool of minutes, on a quiet host too (I12)."""
@@ -51,14 +40,6 @@ LOAD_SECONDS: Final = 0.5
 keeping hits unverified: until it listens they would be refused."""
 
 _log = logging.getLogger("pixelgate.collector")
-
-
-class PixelServer(Server):
-    """Listens on each socket by ACCEPTS_MAX descriptors."""
-
-    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        """Serve until `should_exit`; the descriptors are closed with the server."""
-        await super().serve([*(sockets or ()), *(one.dup() for one in sockets or () for _ in range(1, ACCEPTS_MAX))])
 
 
 class Worker:
@@ -221,7 +202,6 @@ async def run(settings: CollectorSettings) -> None:
     directory = DataDirectory.open(settings.data)
     # A socket a worker: the kernel spreads connections over them, and one that dies takes only its own queue along.
     listener = tcp_listener(settings.host, settings.port, shared=True)
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, SILENT_SECONDS)
     stopped = stop_event()
     worker = Worker(settings, directory, stopped)
     try:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from collector.hit import key_of
 from collector.pixel import THEN_CLOSE
-from collector.plain import JUDGED_MAX, KEEP, KNOWN_MAX, PLAIN_BYTES_MAX, SPECIAL, PlainHeads
+from collector.plain import JUDGED_MAX, KEEP, KNOWN_MAX, LEARNT_BYTES_MAX, PLAIN_BYTES_MAX, SPECIAL, PlainHeads
 from collector.protocol import _as_it_stands, _pixel_line
 from collector.reference import Reference
 from tests.collector.http.wire import Wire, pixel
@@ -52,6 +52,16 @@ def test_what_is_known_is_bounded():
     for n in range(2 * KNOWN_MAX + 1):
         assert plain.judge(REST + b"X: %d\r\n\r\n" % n) == KEEP
         assert len(plain.known) <= KNOWN_MAX
+
+
+def test_a_long_head_is_plain_and_takes_no_place_among_the_known():
+    plain = PlainHeads()
+    line, most = b"X: %b\r\n\r\n", LEARNT_BYTES_MAX - len(REST) - len(b"X: \r\n\r\n")
+    assert plain.judge(REST + line % (b"y" * most)) == KEEP
+    assert plain.judge(REST + line % (b"y" * (most + 1))) == KEEP
+    assert [len(rest) for rest in plain.known] == [LEARNT_BYTES_MAX]
+    assert plain.judge(REST + line % (b"y" * (PLAIN_BYTES_MAX - LEARNT_BYTES_MAX + most))) == KEEP
+    assert plain.judge(REST + line % (b"y" * (PLAIN_BYTES_MAX - LEARNT_BYTES_MAX + most + 1))) == SPECIAL
 
 
 def test_who_is_known_is_forgotten_now_and_then_so_that_newcomers_are_learned():
