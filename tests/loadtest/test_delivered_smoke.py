@@ -3,6 +3,7 @@
 Whoever lacks Go, its modules, a compiler or the engines sees these skipped, with the reason.
 """
 
+import asyncio
 import json
 import re
 import shutil
@@ -67,20 +68,20 @@ async def records(engines):
 
 @needs_engines
 @pytest.mark.parametrize("kind", [FranzGo, StarletteKafka])
-async def test_a_peer_delivers_what_its_gate_knows_and_answers_the_rest_alike(kind, engines, folder):
+def test_a_peer_delivers_what_its_gate_knows_and_answers_the_rest_alike(kind, engines, folder):
     server = prepared(kind(KEYS, engines), folder)
     place = folder / server.name
     place.mkdir()
     running = server.start(Place(place, KEEP_ALIVE, Cores.of_this_machine()))
     try:
-        before = {(record.partition, record.offset) for record in await records(engines)}
+        before = {(record.partition, record.offset) for record in asyncio.run(records(engines))}
         known = heads(7, 20, KEYS)
         sizes = {ask(running.port, head) for head in (*known, *heads(7, 20, ["unknown"]))}
         eventually(lambda: running.kept() >= len(known), 20)
     finally:
         running.stop()
     assert len(sizes) == 1
-    new = [record for record in await records(engines) if (record.partition, record.offset) not in before]
+    new = [record for record in asyncio.run(records(engines)) if (record.partition, record.offset) not in before]
     events = [Event.decode(record.value) for record in new]
     assert len({event.id for event in events}) == len(events) == len(known)
     assert [record.key.decode() for record in new] == [f"{event.account}:{event.visitor}" for event in events]
