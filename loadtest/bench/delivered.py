@@ -88,6 +88,8 @@ def _measure(chosen: argparse.Namespace, cores: Cores, work: Path) -> Delivered:
     if chosen.more and written.exists():
         earlier = read(json.loads(written.read_text(encoding="utf-8")))
         result.turns, result.servers = earlier.turns, earlier.servers
+        if (before := str(earlier.settings["a turn"])) != settings["a turn"]:
+            settings["a turn"] = f"{before}; the rounds added: {settings['a turn']}"
     last = max((one.number for one in result.turns), default=0)
     pace = pacer.giving_way(work, cores.load, chosen.connections, chosen.seed)
     engines = Engines(work / "engines", cores.load, redis=True)
