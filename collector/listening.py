@@ -27,7 +27,9 @@ tick, a frame and a write() of its own: 37 us CPU, not 34. One that comes alone 
 nothing (docs/performance.md)."""
 ACCEPTS_MAX: Final = 64
 """The same while they do."""
-QUEUED_MANY: Final = 4 * ACCEPTS_MIN
+QUEUED_MANY: Final = 128
+"""So many make a crowd. At 16 a hit on a new connection cost 38 us where it is 31 otherwise (64 connections at a time):
+with few in the queue most of 64 descriptors find nothing, each time."""
 LOOK_SECONDS: Final = 0.05
 CALM_LOOKS: Final = 20
 """So many looks in a row must find the queue empty before the further descriptors are closed: a second."""
