@@ -7,18 +7,11 @@ stay open), reads its CPU (`cpu.py`) and stops it, in interleaved rounds; `flips
 load; `result.py` is what a run found, `bars.py` holds it against the bars, `report.py` and `plot.py` write it down.
 The servers themselves are in `loadtest/peers`.
 
-    python -m loadtest.bench.latency
+Further runs, each `python -m loadtest.bench.NAME`: `latency/` at given rates; `delivered/` up to Kafka; `growth/` as
+one thing grows; `lifecycle/` for decisions, flips and deadlines; `webhooks.py` with its load `webhook_load.py`;
+`scaled.py` for several hosts (`carried.py` journals and Kafka, `away.py` without Kafka); `keys.py` for a million of
+them.
 
-Latency at given rates: `pace.c` is the open-model load, `pace.py` runs it, `latency_rounds.py` measures, `service.py`
-reads what Pixelgate tells of its own times, `latency_result.py`, `latency_page.py` and `latency_plot.py` are as above;
-`gaps.c` tells what the machine takes from everybody.
-
-    python -m loadtest.bench.delivered
-
-What goes on to Kafka: `delivered_turn.py` plays a server at one pace (`pacer.py`; `pace.py` with `pace.c`),
-`delivered_result.py` is what was found, `delivered_page.py` and `delivered_plot.py` write it down.
-
-    python -m loadtest.bench.growth
-
-`growth/` measures what a hit costs as one thing grows: write keys, connections, heads, flips, journals that wait.
+What they share: `pace.c`, run by `pace.py`, is a load that waits for nobody; `machine.py` says where a run was,
+`stats.py` reckons.
 """

@@ -1,9 +1,15 @@
 """The servers that are measured: each states its job, says what it lacks to run here, starts on a port of its own.
 
-`server.py` is the protocol, the scenarios and the process handling; one file a family: `floors.py` (C, uvloop),
-`nginx.py`, `compiled.py` (Go, Rust; their sources in `fasthttp/` and `hyper/`), `asgi.py`, `pixelgate.py`, `proxied.py`
-(Pixelgate behind nginx). `gated.py` is what gated peers read and write, `certificate.py` what TLS needs. Up to Kafka:
-`delivery.py` and `engines.py` for what these share, `franz.py` (Go, in `franz/`), `starlette_kafka.py` with its route
-`starlette_route.py`, `pixelgate_kafka.py`. To add one: a class with `Server`'s members, and a line in `field.py`, which
-also says in which scenarios it tells something new.
+server                  the protocol of all of them, the scenarios, the process handling
+field                   who is measured, and in which scenarios that tells something new
+floors                  answer and do nothing else: C (`epoll_floor.c`), uvloop (`uvloop_floor`)
+nginx, compiled         nginx; Go and Rust (sources in `go/` and `hyper/`), by what `gated` and `wire` say of all
+asgi                    a bare ASGI function on uvicorn (`bare_asgi`)
+pixelgate, proxied      ours, driven by its command line (`local_http`); behind an nginx that ends TLS
+certificate             what TLS needs
+delivery, engines       hits that go on to Kafka, and the servers these need
+franz, starlette_kafka  Go, by the module of the other; the route people write first (`starlette_route`)
+pixelgate_kafka         ours, with its publisher
+
+To add one: a class with `Server`'s members, and a line in `field.py`.
 """

@@ -1,4 +1,5 @@
-"""Peers in Go and Rust, built from the sources beside this file: gate and a JSON line a kept hit, as nginx + Lua does.
+"""Peers in Go and Rust, built from the sources beside this file. With a file: gate and a JSON line a kept hit, as nginx
++ Lua does; `franz.py` has the one that goes on to Kafka.
 
 A program is kept under `build/peers`, named by what it was built from, so a later run needs no compiler. Where there is
 none, or its libraries cannot be fetched, the peer is skipped with that reason.
@@ -40,26 +41,26 @@ class Compiled(Server):
 
     def __init__(self, keys: Sequence[str], builds: Path = BUILDS) -> None:
         super().__init__(keys)
-        self._program = builds.absolute() / f"{self.name}-{digest(self.sources)}"
+        self.program = builds.absolute() / f"{self.name}-{digest(self.sources)}"
 
     def missing(self) -> str | None:
         """It needs its compiler, unless an earlier run has built it."""
-        return None if self._program.exists() else tool(self.compiler)
+        return None if self.program.exists() else tool(self.compiler)
 
     def prepare(self, folder: Path, cores: Cores) -> None:  # noqa: ARG002  (as every other server is prepared)
         """Build it, unless an earlier run has. Raises LibrariesMissing, ServerFailed with the compiler's last words."""
-        if self._program.exists():
+        if self.program.exists():
             return
-        self._program.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="making-", dir=self._program.parent) as name:
+        self.program.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="making-", dir=self.program.parent) as name:
             try:
                 self.fetch()
             except ServerFailed as error:
                 raise LibrariesMissing(str(error)) from error
             made = self.build(Path(name))
-            built_by = self._program.with_suffix(BUILT_BY)
+            built_by = self.program.with_suffix(BUILT_BY)
             built_by.write_text(run([self.compiler, "version" if self.compiler == "go" else "--version"]))
-            made.rename(self._program)
+            made.rename(self.program)
 
     @abstractmethod
     def fetch(self) -> None:
@@ -75,29 +76,24 @@ class Compiled(Server):
 
     def version(self) -> str:
         """The library's version, and the compiler's that has built the program."""
-        return (
-            f"{self.library()}, {self._program.with_suffix(BUILT_BY).read_text().strip().removeprefix('go version ')}"
-        )
+        return f"{self.library()}, {self.program.with_suffix(BUILT_BY).read_text().strip().removeprefix('go version ')}"
 
     def start(self, place: Place) -> Running:
         """Run it; the client's own `Connection` header steers the scenario."""
         words, port, hits = place.folder / "words", free_port(), place.folder / "hits.json"
         table = write_table(place.folder / "keys", self.keys)
-        argv = [str(self._program), str(port), str(table), str(hits)]
+        argv = [str(self.program), str(port), str(table), str(hits)]
         running = Running(launch(argv, words, place.cores.server), port, words)
         running.kept = lambda: count_lines(hits)
         await_answer(running)
         return running
 
 
-class GoFasthttp(Compiled):
-    """Go's fasthttp."""
+class GoProgram(Compiled):
+    """One command of the Go peers' module. command: its folder there."""
 
-    name, sources, compiler = "go-fasthttp", HERE / "fasthttp", "go"
-
-    def __init__(self, keys: Sequence[str], builds: Path = BUILDS) -> None:
-        super().__init__(keys, builds)
-        self.job = "Go fasthttp + " + JOB.format(keys=len(keys), how="GOMAXPROCS=1")
+    sources, compiler = HERE / "go", "go"
+    command: str
 
     def fetch(self) -> None:
         """As `go.sum` pins them; Go fetches a newer Go too, where it may."""
@@ -105,13 +101,23 @@ class GoFasthttp(Compiled):
 
     def build(self, folder: Path) -> Path:
         """Without C."""
-        made = folder / "program"
-        run(["env", "CGO_ENABLED=0", "go", "build", "-C", self.sources, "-mod=readonly", "-trimpath", "-o", made, "."])
+        made, options = folder / "program", ("-mod=readonly", "-trimpath", "-buildvcs=false")
+        run(["env", "CGO_ENABLED=0", "go", "build", "-C", self.sources, *options, "-o", made, f"./{self.command}"])
         return made
 
     def library(self) -> str:
         """As `go.mod` says."""
-        return "fasthttp " + _pinned(self.sources / "go.mod", r"valyala/fasthttp (v\S+)")
+        return "fasthttp " + pinned(self.sources / "go.mod", r"valyala/fasthttp (v\S+)")
+
+
+class GoFasthttp(GoProgram):
+    """Go's fasthttp with a file."""
+
+    name, command = "go-fasthttp", "file"
+
+    def __init__(self, keys: Sequence[str], builds: Path = BUILDS) -> None:
+        super().__init__(keys, builds)
+        self.job = "Go fasthttp + " + JOB.format(keys=len(keys), how="GOMAXPROCS=1")
 
 
 class RustHyper(Compiled):
@@ -126,7 +132,7 @@ class RustHyper(Compiled):
     def fetch(self) -> None:
         """As `Cargo.lock` pins them."""
         manifest = self.sources / "Cargo.toml"
-        oldest, found = _pinned(manifest, r'^rust-version = "([0-9.]+)"'), run(["cargo", "--version"]).split()[1]
+        oldest, found = pinned(manifest, r'^rust-version = "([0-9.]+)"'), run(["cargo", "--version"]).split()[1]
         if _numbers(found) < _numbers(oldest):
             raise ServerFailed(f"cargo {found} is older than what its libraries need, {oldest}")
         run(["cargo", "fetch", "--locked", "--manifest-path", manifest])
@@ -140,7 +146,7 @@ class RustHyper(Compiled):
     def library(self) -> str:
         """As `Cargo.toml` says."""
         manifest = self.sources / "Cargo.toml"
-        return ", ".join(f"{name} {_pinned(manifest, rf'^{name} = .*?=([0-9][0-9.]+)')}" for name in ("hyper", "tokio"))
+        return ", ".join(f"{name} {pinned(manifest, rf'^{name} = .*?=([0-9][0-9.]+)')}" for name in ("hyper", "tokio"))
 
 
 def digest(sources: Path) -> str:
@@ -152,7 +158,8 @@ def digest(sources: Path) -> str:
     return told.hexdigest()[:16]
 
 
-def _pinned(manifest: Path, pattern: str) -> str:
+def pinned(manifest: Path, pattern: str) -> str:
+    """What the pattern's group finds in a manifest; "?" where it finds nothing."""
     found = re.search(pattern, manifest.read_text(), re.MULTILINE)
     return found.group(1) if found else "?"
 

@@ -195,7 +195,7 @@ def test_what_does_not_compile_is_refused_with_the_compilers_words_and_leaves_no
         pytest.skip("go is not installed")
     broken = folder / "broken"
     shutil.copytree(GoFasthttp.sources, broken)
-    (broken / "gate.go").write_text("package main\nthis is no Go\n")
+    (broken / "gate" / "gate.go").write_text("package gate\nthis is no Go\n")
     monkeypatch.setattr(GoFasthttp, "sources", broken)
     server = GoFasthttp(KEYS, folder / "builds")
     with pytest.raises(ServerFailed, match="exited") as refused:
@@ -218,6 +218,6 @@ def test_a_program_is_named_by_its_sources(folder):
     shutil.copytree(GoFasthttp.sources, folder / "sources")
     before = digest(folder / "sources")
     assert before == digest(GoFasthttp.sources)
-    with (folder / "sources" / "main.go").open("a") as file:
+    with (folder / "sources" / "file" / "main.go").open("a") as file:
         file.write("// changed\n")
     assert digest(folder / "sources") != before

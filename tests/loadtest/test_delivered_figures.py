@@ -10,12 +10,12 @@ import pytest
 
 from loadtest.bench.bars import MISS, PASS, UNKNOWN
 from loadtest.bench.cpu import Cores
-from loadtest.bench.delivered_page import bars, document, met, text, write
-from loadtest.bench.delivered_plot import plot
-from loadtest.bench.delivered_result import FRANZ, OURS, STARLETTE, Delivered, Turn, read
-from loadtest.bench.delivered_turn import tell
+from loadtest.bench.delivered.load import faults_of, giving_way
+from loadtest.bench.delivered.page import bars, document, met, text, write
+from loadtest.bench.delivered.plot import plot
+from loadtest.bench.delivered.result import FRANZ, OURS, STARLETTE, Delivered, Turn, read
+from loadtest.bench.delivered.turn import tell
 from loadtest.bench.pace import Paced, PaceFailed
-from loadtest.bench.pacer import faults_of, giving_way
 from loadtest.peers.server import free_port
 
 

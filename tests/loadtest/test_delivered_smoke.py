@@ -15,8 +15,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 
 from collector.event import Event
-from loadtest.bench import delivered
 from loadtest.bench.cpu import Cores
+from loadtest.bench.delivered import __main__ as delivered
 from loadtest.heads import heads, made_up_keys
 from loadtest.peers.engines import Engines, missing_engines
 from loadtest.peers.franz import FranzGo

@@ -6,11 +6,11 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from loadtest.bench.bars import MISS, PASS, UNKNOWN
-from loadtest.bench.latency_page import bars, text, write
-from loadtest.bench.latency_plot import curve
-from loadtest.bench.latency_result import TIMED, Capacity, Leg, Result, Step, Turn
+from loadtest.bench.latency.page import bars, text, write
+from loadtest.bench.latency.plot import curve
+from loadtest.bench.latency.result import TIMED, Capacity, Leg, Result, Step, Turn
+from loadtest.bench.latency.service import Service, between, parse, percentiles
 from loadtest.bench.pace import Paced
-from loadtest.bench.service import Service, between, parse, percentiles
 from loadtest.peers.server import ServerFailed
 
 PERCENTS = ("50", "90", "99", "99.9", "99.99", "max")

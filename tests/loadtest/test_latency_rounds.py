@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from loadtest.bench import latency
 from loadtest.bench.cpu import Cores
-from loadtest.bench.latency_result import TIMED, Capacity, Result, Step
-from loadtest.bench.latency_rounds import Plan, Rounds
+from loadtest.bench.latency import __main__ as latency
+from loadtest.bench.latency.result import TIMED, Capacity, Result, Step
+from loadtest.bench.latency.rounds import Plan, Rounds
+from loadtest.bench.latency.service import TimedPixelgate
 from loadtest.bench.pace import Pace, compile_pace
-from loadtest.bench.service import TimedPixelgate
 from loadtest.peers.floors import EpollFloor
 from loadtest.peers.pixelgate import Accounts
 from loadtest.peers.server import Running, Server

@@ -22,8 +22,8 @@ from random import Random
 from typing import Any, Final
 
 from loadtest.bench.cpu import Cores, cpu_seconds
-from loadtest.bench.lifecycle_page import FLIPS_MIN, page
-from loadtest.bench.lifecycle_result import Flipping, Swept, Timed
+from loadtest.bench.lifecycle.page import FLIPS_MIN, page
+from loadtest.bench.lifecycle.result import Flipping, Swept, Timed
 from loadtest.bench.machine import describe
 from loadtest.peers.local_http import LocalHttp, LocalHttpFailed
 from loadtest.peers.pixelgate import await_ready, await_socket, program

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from loadtest.bench.cpu import PROC, Cores, cpu_seconds, machine_seconds, tree, waited_seconds
-from loadtest.bench.delivered_result import Turn
+from loadtest.bench.delivered.load import faults_of
+from loadtest.bench.delivered.result import Turn
 from loadtest.bench.pace import Pace, Paced, PaceFailed
-from loadtest.bench.pacer import faults_of
 from loadtest.bench.wrk import write_heads
 from loadtest.heads import heads
 from loadtest.peers.delivery import Delivery

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from loadtest.bench.bars import MISS, PASS, UNKNOWN
-from loadtest.bench.delivered_plot import plot
-from loadtest.bench.delivered_result import FORMAT, FRANZ, OURS, STARLETTE, Delivered, Turn
+from loadtest.bench.delivered.plot import plot
+from loadtest.bench.delivered.result import FORMAT, FRANZ, OURS, STARLETTE, Delivered, Turn
 from loadtest.bench.report import table
 from loadtest.bench.stats import Spread
 

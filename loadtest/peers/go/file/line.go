@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"pixelgate/peers/gate"
 )
 
 // The headers that the nginx peer logs, in its order, as fasthttp spells them: found without normalising the name.
@@ -26,13 +28,13 @@ var logged = []struct {
 }
 
 // appendLine adds a kept hit as one line of JSON: the fields of the nginx peer's log.
-func appendLine(line []byte, ctx *fasthttp.RequestCtx, found entry) []byte {
+func appendLine(line []byte, ctx *fasthttp.RequestCtx, found gate.Entry) []byte {
 	line = append(line, `{"at":`...)
 	line = appendSeconds(line, ctx.Time())
 	line = append(line, `,"account":"`...)
-	line = appendEscaped(line, found.account)
+	line = appendEscaped(line, found.Account)
 	line = append(line, `","verdict":"`...)
-	line = appendEscaped(line, found.verdict)
+	line = appendEscaped(line, found.Verdict)
 	line = append(line, `","ip":"`...)
 	if from, ok := ctx.RemoteAddr().(*net.TCPAddr); ok {
 		line = from.AddrPort().Addr().Unmap().AppendTo(line)

@@ -13,6 +13,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/valyala/fasthttp"
+
+	"pixelgate/peers/gate"
 )
 
 const (
@@ -57,7 +59,7 @@ func (w *eventWriter) giveBack(e *event) { w.spare.Put(e) }
 type fields struct{ name, url, referrer, visitor, user, time []byte }
 
 // write makes the event of a hit: all fields of an event as docs/kafka.md has them, in one pass over the request.
-func (w *eventWriter) write(ctx *fasthttp.RequestCtx, writeKey []byte, from entry) *event {
+func (w *eventWriter) write(ctx *fasthttp.RequestCtx, writeKey []byte, from gate.Entry) *event {
 	e := w.spare.Get().(*event)
 	sequence := w.sequence.Add(1)
 	found := e.read(ctx.QueryArgs())
@@ -68,9 +70,9 @@ func (w *eventWriter) write(ctx *fasthttp.RequestCtx, writeKey []byte, from entr
 	b := append(e.value[:0], `{"id":"`...)
 	b = strconv.AppendUint(append(b, w.start...), sequence, 10)
 	b = time.Now().UTC().AppendFormat(append(b, `","received_at":"`...), timeLayout)
-	b = appendText(append(b, `","account":`...), []byte(from.account))
+	b = appendText(append(b, `","account":`...), []byte(from.Account))
 	b = appendText(append(b, `,"write_key":`...), writeKey)
-	b = append(append(b, `,"verdict":"`...), from.verdict...)
+	b = append(append(b, `,"verdict":"`...), from.Verdict...)
 	b = append(b, `","verified":true,"version":1,"name":`...)
 	if len(found.name) == 0 {
 		found.name = []byte("page_view")
@@ -88,15 +90,15 @@ func (w *eventWriter) write(ctx *fasthttp.RequestCtx, writeKey []byte, from entr
 	b = append(append(b, `,"params":{`...), e.params...)
 	e.value = append(b, `},"revealed_at":null}`...)
 	if len(found.visitor) > 0 {
-		e.key = append(append(append(e.key[:0], from.account...), ':'), found.visitor...)
+		e.key = append(append(append(e.key[:0], from.Account...), ':'), found.visitor...)
 	} else {
 		e.key = strconv.AppendUint(append(e.key[:0], w.start...), sequence, 10)
 	}
 	topic := topicEvents
-	if from.verdict != "ACCEPT" {
+	if from.Verdict != "ACCEPT" {
 		topic = topicHidden
 	}
-	e.record = kgo.Record{Topic: topic, Key: e.key, Value: e.value, Headers: headersOf[from.verdict]}
+	e.record = kgo.Record{Topic: topic, Key: e.key, Value: e.value, Headers: headersOf[from.Verdict]}
 	return e
 }
 

@@ -1,4 +1,4 @@
-// Command franz is what people write in Go who want a gated pixel in Kafka: fasthttp in front, franz-go behind.
+// Command kafka is what people write in Go who want a gated pixel in Kafka: fasthttp in front, franz-go behind.
 //
 // Each hit is gated by its write key; what is kept is produced as one event of JSON. The answer does not wait for
 // Kafka: what is still in memory when the process dies is lost, although it was answered. At its end it waits for what
@@ -20,26 +20,24 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/valyala/fasthttp"
+
+	"pixelgate/peers/gate"
+	"pixelgate/peers/pixel"
 )
 
 const (
-	topicEvents    = "pixel.events"
-	topicHidden    = "pixel.hidden"
-	flushAtEnd     = 10 * time.Second
-	backlog        = 1 << 16 // records that may wait for Kafka; a hit beyond them waits too
-	batchBytes     = 1_000_012
-	keepAliveIdle  = time.Hour
-	headBytes      = 16 << 10
-	pixelPathAhead = "/p/"
-	pixelPathEnd   = ".gif"
+	topicEvents   = "pixel.events"
+	topicHidden   = "pixel.hidden"
+	flushAtEnd    = 10 * time.Second
+	backlog       = 1 << 16 // records that may wait for Kafka; a hit beyond them waits too
+	batchBytes    = 1_000_012
+	keepAliveIdle = time.Hour
+	headBytes     = 16 << 10
 )
-
-var gif = []byte("GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x00\x00" +
-	",\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;")
 
 // collector answers hits and hands their events to Kafka.
 type collector struct {
-	gate         gate
+	gate         gate.Table
 	kafka        *kgo.Client
 	writer       *eventWriter
 	acknowledged atomic.Int64
@@ -52,9 +50,9 @@ func main() {
 	bootstrap := flag.String("bootstrap", "", "Kafka's brokers, host:port,host:port")
 	linger := flag.Duration("linger", 0, "how long a batch waits for more")
 	flag.Parse()
-	loaded, err := loadGate(*keys)
+	loaded, err := gate.Load(*keys)
 	if err != nil {
-		log.Fatalf("franz: %v", err)
+		log.Fatalf("kafka: %v", err)
 	}
 	kafka, err := kgo.NewClient(
 		kgo.SeedBrokers(strings.Split(*bootstrap, ",")...),
@@ -65,13 +63,13 @@ func main() {
 		kgo.MaxBufferedRecords(backlog),
 	)
 	if err != nil {
-		log.Fatalf("franz: %v", err)
+		log.Fatalf("kafka: %v", err)
 	}
 	if err := kafka.Ping(context.Background()); err != nil {
-		log.Fatalf("franz: Kafka does not answer: %v", err)
+		log.Fatalf("kafka: Kafka does not answer: %v", err)
 	}
 	if err := serve(*port, &collector{gate: loaded, kafka: kafka, writer: newEventWriter()}); err != nil {
-		log.Fatalf("franz: %v", err)
+		log.Fatalf("kafka: %v", err)
 	}
 }
 
@@ -111,26 +109,15 @@ func serve(port int, c *collector) error {
 
 // handle answers one hit: the same GIF whatever the gate says.
 func (c *collector) handle(ctx *fasthttp.RequestCtx) {
-	path := ctx.Path()
-	if len(path) <= len(pixelPathAhead)+len(pixelPathEnd) || string(path[:len(pixelPathAhead)]) != pixelPathAhead ||
-		string(path[len(path)-len(pixelPathEnd):]) != pixelPathEnd {
-		ctx.SetStatusCode(fasthttp.StatusNotFound)
-		return
+	pixel.Answer(ctx)
+	if key, found, kept := c.gate.Pass(ctx.Path()); kept {
+		c.keep(ctx, key, found)
 	}
-	key := path[len(pixelPathAhead) : len(path)-len(pixelPathEnd)]
-	if entry, known := c.gate[string(key)]; known && entry.verdict != "DROP" {
-		c.keep(ctx, key, entry)
-	}
-	header := &ctx.Response.Header
-	header.SetContentType("image/gif")
-	header.Set("Cache-Control", "no-store, no-cache, must-revalidate, private")
-	header.Set("Cross-Origin-Resource-Policy", "cross-origin")
-	ctx.Response.SetBodyRaw(gif)
 }
 
 // keep hands the hit's event to Kafka's client, which sends it by and by.
-func (c *collector) keep(ctx *fasthttp.RequestCtx, key []byte, entry entry) {
-	event := c.writer.write(ctx, key, entry)
+func (c *collector) keep(ctx *fasthttp.RequestCtx, key []byte, found gate.Entry) {
+	event := c.writer.write(ctx, key, found)
 	c.kafka.Produce(context.Background(), &event.record, func(_ *kgo.Record, err error) {
 		if err != nil {
 			c.failed.Add(1)

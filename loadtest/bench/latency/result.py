@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from loadtest.bench.latency.service import Service
 from loadtest.bench.pace import Paced
 from loadtest.bench.result import Contender
-from loadtest.bench.service import Service
 from loadtest.bench.stats import Spread, spread
 
 FORMAT: Final = 1

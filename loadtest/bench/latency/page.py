@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Final
 
 from loadtest.bench.bars import MISS, PASS, UNKNOWN
-from loadtest.bench.latency_plot import plot
-from loadtest.bench.latency_result import FORMAT, TIMED, Leg, Result
+from loadtest.bench.latency.plot import plot
+from loadtest.bench.latency.result import FORMAT, TIMED, Leg, Result
+from loadtest.bench.latency.service import UNTIL
 from loadtest.bench.report import table
-from loadtest.bench.service import UNTIL
 from loadtest.bench.stats import Spread
 
 NAME: Final = "latency"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from loadtest.bench.lifecycle_result import Flipping, Swept, Timed
+from loadtest.bench.lifecycle.result import Flipping, Swept, Timed
 from loadtest.bench.report import table
 from loadtest.bench.stats import percentile
 

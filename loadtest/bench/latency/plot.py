@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 from xml.sax.saxutils import escape
 
-from loadtest.bench.latency_result import Result
+from loadtest.bench.latency.result import Result
 from loadtest.bench.stats import spread
 
 WIDTH: Final = 900

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 from xml.sax.saxutils import escape
 
-from loadtest.bench.delivered_result import OURS, Delivered
+from loadtest.bench.delivered.result import OURS, Delivered
 from loadtest.bench.stats import Spread
 
 WIDTH: Final = 860

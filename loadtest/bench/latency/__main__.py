@@ -15,15 +15,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from loadtest.bench import latency_page
 from loadtest.bench.__main__ import FOLDER, LEDGERS
 from loadtest.bench.cpu import Cores, pinned
-from loadtest.bench.latency_result import TIMED, Leg, Result, Step
-from loadtest.bench.latency_rounds import Plan, Rounds
+from loadtest.bench.latency import page
+from loadtest.bench.latency.result import TIMED, Leg, Result, Step
+from loadtest.bench.latency.rounds import Plan, Rounds
+from loadtest.bench.latency.service import TimedPixelgate
 from loadtest.bench.machine import describe
 from loadtest.bench.pace import Pace, compile_pace
 from loadtest.bench.result import Contender
-from loadtest.bench.service import TimedPixelgate
 from loadtest.bench.wrk import installed
 from loadtest.peers.field import FEW_KEYS, MANY_KEYS, field
 from loadtest.peers.pixelgate import Accounts
@@ -75,8 +75,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that every server is stopped
     with tempfile.TemporaryDirectory(prefix="bench-", dir=chosen.work) as name:
         result = measure(chosen, cores, Path(name))
-    paths = latency_page.write(result, chosen.to)
-    print(f"\n{latency_page.text(result)}\nwritten: {', '.join(map(str, paths))}")
+    paths = page.write(result, chosen.to)
+    print(f"\n{page.text(result)}\nwritten: {', '.join(map(str, paths))}")
     return 0
 
 

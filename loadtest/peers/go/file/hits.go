@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"pixelgate/peers/gate"
 )
 
 const (
@@ -39,7 +41,7 @@ func newHits(path string, failed func(error)) (*hits, error) {
 }
 
 // add puts a line into the buffer, and hands the buffer over once it is full.
-func (kept *hits) add(ctx *fasthttp.RequestCtx, found entry) {
+func (kept *hits) add(ctx *fasthttp.RequestCtx, found gate.Entry) {
 	kept.lock.Lock()
 	kept.buffer = appendLine(kept.buffer, ctx, found)
 	var filled []byte

@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from loadtest.bench import delivered_page, pacer
 from loadtest.bench.cpu import Cores
-from loadtest.bench.delivered_result import Delivered, read
-from loadtest.bench.delivered_turn import Bench, Plan, tell
+from loadtest.bench.delivered import load, page
+from loadtest.bench.delivered.result import Delivered, read
+from loadtest.bench.delivered.turn import Bench, Plan, tell
 from loadtest.bench.machine import describe
 from loadtest.bench.pace import PaceFailed
 from loadtest.heads import made_up_keys
@@ -60,7 +60,7 @@ def options(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, write down; returns the exit code: 0 whatever was found, unless `--strict`."""
     chosen = options(arguments)
-    if lacking := pacer.missing():
+    if lacking := load.missing():
         print(f"bench: {lacking}", file=sys.stderr)
         return 1
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that every server is stopped
@@ -71,9 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ServerFailed, PaceFailed) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
-    paths = delivered_page.write(result, chosen.to)
-    print(f"\n{delivered_page.text(result)}\nwritten: {', '.join(map(str, paths))}")
-    return 1 if chosen.strict and not delivered_page.met(result) else 0
+    paths = page.write(result, chosen.to)
+    print(f"\n{page.text(result)}\nwritten: {', '.join(map(str, paths))}")
+    return 1 if chosen.strict and not page.met(result) else 0
 
 
 def _measure(chosen: argparse.Namespace, cores: Cores, work: Path) -> Delivered:
@@ -84,14 +84,14 @@ def _measure(chosen: argparse.Namespace, cores: Cores, work: Path) -> Delivered:
         "CPU": "user and system time of the server's whole process trees, divided by delivered hits",
     }
     result = Delivered(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), describe(cores, work), settings)
-    written = chosen.to / f"{delivered_page.NAME}.json"
+    written = chosen.to / f"{page.NAME}.json"
     if chosen.more and written.exists():
         earlier = read(json.loads(written.read_text(encoding="utf-8")))
         result.turns, result.servers = earlier.turns, earlier.servers
         if (before := str(earlier.settings["a turn"])) != settings["a turn"]:
             settings["a turn"] = f"{before}; the rounds added: {settings['a turn']}"
     last = max((one.number for one in result.turns), default=0)
-    pace = pacer.giving_way(work, cores.load, chosen.connections, chosen.seed)
+    pace = load.giving_way(work, cores.load, chosen.connections, chosen.seed)
     engines = Engines(work / "engines", cores.load, redis=True)
     try:
         servers = _prepare(chosen, engines, result, work, cores)

@@ -1,4 +1,4 @@
-module franz
+module pixelgate/peers
 
 go 1.26.0
 

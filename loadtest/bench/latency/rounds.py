@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Final
 
 from loadtest.bench.cpu import Cores, cpu_seconds, machine_seconds, waited_seconds
-from loadtest.bench.latency_result import Capacity, Leg, Step, Turn
+from loadtest.bench.latency.result import Capacity, Leg, Step, Turn
+from loadtest.bench.latency.service import Service, TimedPixelgate, scrape, service
 from loadtest.bench.pace import Pace, PaceFailed, faults_of
-from loadtest.bench.service import Service, TimedPixelgate, scrape, service
 from loadtest.bench.wrk import Load, WrkFailed, write_heads
 from loadtest.heads import HEADS, heads
 from loadtest.peers.pixelgate import Pixelgate, pixelgate, program, start_gating
