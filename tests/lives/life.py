@@ -1,7 +1,7 @@
-"""A life: stages read from TOML, played one after the other, each told as a row of a table.
+"""A life: stages read from TOML, played day by day beside all others, each told as a row of a table.
 
-A stage moves the clock, carries commands out, has others refused, fires hits, and says where the account must stand
-then and what its reports must show.
+A stage carries commands out, has others refused, fires hits, and says where the account must stand then and what its
+reports must show. All accounts share one system and its clock, which is moved to each day on which one has a stage.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ import shlex
 import signal
 import socket
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -63,6 +63,11 @@ class Life:
     create: str
     stages: tuple[Stage, ...]
 
+    @property
+    def account(self) -> str:
+        """Whose life it is."""
+        return f"acme-{self.rulebook}"
+
     @classmethod
     def read(cls, path: Path) -> "Life":
         """Raises TypeError for a stage that says what none can."""
@@ -77,6 +82,7 @@ class Life:
 class Told:
     """What a stage came to, in the words of the command line."""
 
+    life: Life
     stage: Stage
     done: list[str] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
@@ -87,8 +93,6 @@ class Told:
 
 class Stand:
     """One data directory with its three roles, under a wall clock that the test moves."""
-
-    ACCOUNT = "acme"
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -103,7 +107,7 @@ class Stand:
     def __enter__(self) -> "Stand":
         try:
             self.at(0)
-            worker = self._worker = self._start("collector", host="127.0.0.1", port=self.port)
+            worker = self._worker = self._start("collector", self.clock.environment(), host="127.0.0.1", port=self.port)
             eventually(lambda: worker.must_live() and accepts(self.port), 30)
             eventually(self._leased, 30)
             self.json("account", "create", "--id", "metronome", "--rulebook", "default")
@@ -131,7 +135,11 @@ class Stand:
         for process in self._of_time.values():
             assert process.popen.wait(30) == 0, process.log
         self.clock.move(day)
-        self._of_time = {"gating": self._start("gating", admin_port=0), "consumer": self._start("consumers")}
+        clock = self.clock.standing()
+        self._of_time = {
+            "gating": self._start("gating", clock, admin_port=0),
+            "consumer": self._start("consumers", clock),
+        }
         for name, process in self._of_time.items():
             door = self.directory.root / f"{name}.sock"
             eventually(lambda process=process, door=door: process.must_live() and answers(door), 30)
@@ -172,21 +180,23 @@ class Stand:
                 client.sendall(f"GET /p/{key}.gif?e=visit&v=v{number} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
                 must_be_pixel(client)
 
-    def _start(self, module: str, **settings: object) -> Process:
-        return Process(
-            ["-m", module], self.directory.root, self._folder / f"{module}.log",
-            variables=self.clock.environment(), **settings,
-        )  # fmt: skip
+    def _start(self, module: str, clock: dict[str, str], **settings: object) -> Process:
+        log = self._folder / f"{module}.log"
+        return Process(["-m", module], self.directory.root, log, variables=clock, **settings)
 
 
-def play(life: Life, folder: Path) -> Iterator[Told]:
-    """Play the stages; each is told once it is over."""
+def play(lives: Sequence[Life], folder: Path) -> Iterator[Told]:
+    """Play all lives' stages in the order of their days; each is told once it is over."""
     with Stand(folder) as stand:
-        made = stand.json(
-            "account", "create", "--id", Stand.ACCOUNT, "--rulebook", life.rulebook, *shlex.split(life.create)
-        )
-        for stage in life.stages:
-            yield _played(stand, stage, made["write_key"])
+        keys = {}
+        for life in lives:
+            words = ("account", "create", "--id", life.account, "--rulebook", life.rulebook, *shlex.split(life.create))
+            keys[life.account] = stand.json(*words)["write_key"]
+        for day in sorted({stage.day for life in lives for stage in life.stages}):
+            stand.at(day)
+            for life in lives:
+                for stage in (one for one in life.stages if one.day == day):
+                    yield _played(stand, life, stage, keys[life.account])
 
 
 def _dated(words: str, began: datetime) -> list[str]:
@@ -194,19 +204,18 @@ def _dated(words: str, began: datetime) -> list[str]:
     return shlex.split(DAY.sub(lambda day: (began + timedelta(days=float(day[1]))).isoformat(), words))
 
 
-def _played(stand: Stand, stage: Stage, key: str) -> Told:
-    told = Told(stage)
-    stand.at(stage.day)
+def _played(stand: Stand, life: Life, stage: Stage, key: str) -> Told:
+    told = Told(life, stage)
     for words in stage.refused:
-        refused = stand.cli("account", "do", Stand.ACCOUNT, *_dated(words, stand.began), codes=(1,))
+        refused = stand.cli("account", "do", life.account, *_dated(words, stand.began), codes=(1,))
         told.refusals.append(refused.stderr.strip())
     for words in stage.do:
-        done = stand.json("account", "do", Stand.ACCOUNT, *_dated(words, stand.began))
+        done = stand.json("account", "do", life.account, *_dated(words, stand.began))
         assert done["enforced"], done
         told.done.append(words)
     stand.fire(key, stage.hits)
-    told.standing = stand.json("account", "show", Stand.ACCOUNT)
-    report = ("report", Stand.ACCOUNT, "--settled", SETTLED_SECONDS)
+    told.standing = stand.json("account", "show", life.account)
+    report = ("report", life.account, "--settled", SETTLED_SECONDS)
     told.events = stand.json(*report, "--as", "operator")["events"]
     if stage.status == "DELETED":  # the purge goes on by itself
         eventually(lambda: not any(stand.json(*report, "--as", "operator")["events"].values()), 90)

@@ -8,11 +8,12 @@ from tests.processes import ROOT
 PAGE = ROOT / "docs" / "lives.md"
 HEAD = """# A year in the life of an account
 
-One account a rulebook, played through the command line against a gating service, a collector and a consumer that
-run, under a wall clock that is moved from stage to stage and confirmed (the monotonic ones are left alone). At each
-stage hits are fired once its commands are enforced; then the account must stand as the table says, and its reports must
-count what it says: what the account itself sees, and in brackets what is kept hidden, which an operator's report shows.
-`tests/lives/*.toml` are the lives, `tests/lives/test_lives.py` plays them, `python -m tests.lives` writes this page.
+One account a rulebook, all of them beside each other, played through the command line against a gating service, a
+collector and a consumer that run, under a wall clock that is moved from day to day and confirmed (the monotonic ones
+are left alone). At each stage hits are fired once its commands are enforced; then the account must stand as the table
+says, and its reports must count what it says: what the account itself sees, and in brackets what is kept hidden, which
+an operator's report shows. `tests/lives/*.toml` are the lives, `tests/lives/test_lives.py` plays them, `python -m
+tests.lives` writes this page.
 """
 COLUMNS = ("day", "promise", "what happens", "`account do`", "hits", "status", "verdict", "access", "sees (hidden)")
 
