@@ -51,7 +51,7 @@ loadtest: $(TEST_STAMP)  ## locust on a system of its own: SHAPE=steady DURATION
 	  $(if $(USERS),--users $(USERS)) $(LOADTEST)
 
 bench: $(TEST_STAMP)  ## CPU a hit beside nginx + Lua, hyper, fasthttp and others; writes docs/benchmarks
-	@deploy/packages.sh wrk nginx libnginx-mod-http-lua gcc libc6-dev openssl
+	@deploy/packages.sh wrk nginx libnginx-mod-http-lua gcc libc6-dev openssl $(SERVERS)
 	$(BIN)/python -m loadtest.bench
 	@$(MAKE) --no-print-directory bench-latency bench-delivered bench-scaled
 

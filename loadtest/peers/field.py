@@ -11,6 +11,7 @@ from loadtest.peers.nginx import NginxGif, NginxLua
 from loadtest.peers.pixelgate import Accounts, Pixelgate
 from loadtest.peers.proxied import PixelgateBehindNginx
 from loadtest.peers.server import IDLE_CROWD, KEEP_ALIVE, MANY_BROWSERS, NEW_CONNECTION, Server
+from loadtest.peers.starlette_kafka import StarletteKafka
 
 FEW_KEYS: Final = 10
 MANY_KEYS: Final = 100_000
@@ -35,6 +36,7 @@ def field(seed: int, many_keys: int, ledgers: Path, most_keys: int = MOST_KEYS) 
         GoFasthttp(few),
         RustHyper(few),
         BareAsgi(few).only(KEEP_ALIVE, NEW_CONNECTION, IDLE_CROWD),
+        StarletteKafka(few).only(KEEP_ALIVE),
         Pixelgate(ours, "process", "pixelgate"),
         Pixelgate(ours, "disk", "pixelgate-disk").only(KEEP_ALIVE, MANY_BROWSERS, NEW_CONNECTION),
         Pixelgate(Accounts(many_keys, ledgers), "process", f"pixelgate-{label(many_keys)}").only(
