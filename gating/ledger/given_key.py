@@ -2,7 +2,8 @@
 
 Called by `transaction.py` for a key that the ledger did not draw itself, such as one that a website carries already.
 No form proves chance: words with digits between them pass. This refuses what is too short for 64 random bits, and what
-shows a pattern; one key in 300 that was drawn at random does too (22 letters and digits), so draw another one then.
+shows a pattern. By chance one key in 300 of 22 letters and digits is written as words are: who draws keys draws another
+one then (`is_written_as_words`).
 """
 
 import re
@@ -57,14 +58,19 @@ def _pattern(core: str, write_key: str) -> str | None:
         return "its characters follow each other in a row"
     if _repeats(core):
         return "it says the same again and again"
-    if _letters(core) > 16 and _WORDS.fullmatch(write_key) and _is_cased_as_words(core):  # no words in a-f
+    if _letters(core) > 16 and is_written_as_words(write_key):  # no words in a-f
         return "it is letters with digits at an end, as words are"
     return None
 
 
-def _is_cased_as_words(core: str) -> bool:
+def is_written_as_words(write_key: str) -> bool:
+    """Tell whether it is letters with digits at an end only, in small letters, capitals or camelCase."""
+    return _WORDS.fullmatch(write_key) is not None and _is_cased_as_words(write_key)
+
+
+def _is_cased_as_words(key: str) -> bool:
     """Whether capitals and small letters take turns as in camelCase at the most; by chance they do at every second."""
-    letters = [letter.isupper() for letter in core if letter.isalpha()]
+    letters = [letter.isupper() for letter in key if letter.isalpha()]
     turns = sum(before != after for before, after in pairwise(letters))
     return turns * 3 <= len(letters)
 

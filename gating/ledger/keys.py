@@ -12,6 +12,7 @@ from typing import Final
 
 from gating.errors import InputInvalid, NotFound, Refused
 from gating.feed import KEYS_PER_ACCOUNT_MAX, KeyState, StatusChange
+from gating.ledger.given_key import is_written_as_words
 from gating.ledger.rows import KeyRow
 from gating.status import DAY_US, Command
 
@@ -40,7 +41,14 @@ NAME_KEY: Final = Command("name_key")
 
 
 def new_write_key() -> str:
-    """A fresh write key of 130 random bits."""
+    """A fresh write key of 130 random bits. One that chance has written as words are is drawn again: any key of ours may
+    be given to another ledger."""
+    while is_written_as_words(key := _drawn()):
+        pass
+    return key
+
+
+def _drawn() -> str:
     number = secrets.randbelow(_KEYS)  # at once: a draw a character was a third of creating an account
     characters = []
     for _ in range(KEY_CHARACTERS):

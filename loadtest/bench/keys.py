@@ -22,9 +22,8 @@ import redis
 
 from loadtest.bench.cpu import Cores, pinned
 from loadtest.bench.machine import describe
-from loadtest.bench.result import Round
+from loadtest.bench.result import Result, Round
 from loadtest.bench.rounds import Plan, play, tell
-from loadtest.bench.stats import Spread, spread
 from loadtest.bench.wrk import Load, Seen, installed, write_heads
 from loadtest.heads import HEADS, heads
 from loadtest.peers.pixelgate import Accounts, Pixelgate, program
@@ -161,15 +160,9 @@ def _memory(pid: int) -> tuple[float, float]:
     return tuple(int(fields[name].split()[0]) / 1024 for name in ("VmRSS", "VmHWM"))  # type: ignore[return-value]
 
 
-def ratio(rounds: Sequence[Round], over: str, under: str) -> Spread | None:
-    """CPU a hit of one server over the other's, round by round."""
-    found: dict[tuple[str, int], float] = {(one.server, one.number): one.cpu_us for one in rounds if not one.faults}
-    numbers = {number for _, number in found}
-    return spread([found[over, n] / found[under, n] for n in numbers if (over, n) in found and (under, n) in found])
-
-
 def table(starts: Sequence[Loaded], rounds: Sequence[Round], few: str, many: str) -> str:
     """Everything that was found, in Markdown."""
+    result = Result("", {}, {}, rounds=list(rounds))
     lines = [
         "| keys | first answer | map stands | RSS | peak | answers while loading | p99 | max |",
         "|---:|---:|---:|---:|---:|---:|---:|---:|",
@@ -179,32 +172,32 @@ def table(starts: Sequence[Loaded], rounds: Sequence[Round], few: str, many: str
         f"| {one.peak_mb:.0f} MB | {one.answers:,} | {one.p99_ms:.2f} ms | {one.max_ms:.1f} ms |"
         for one in starts
     ]
-    lines += ["", "| server | CPU a hit: median (least - most), rounds |", "|---|---:|"] if rounds else []
+    lines += ["", "| server | CPU a hit: median (least - most), looks |", "|---|---:|"] if rounds else []
     for name in (few, many) if rounds else ():
-        found = spread([one.cpu_us for one in rounds if one.server == name and not one.faults])
+        found = result.spread(name, MANY_BROWSERS.name, lambda one: one.cpu_us)
         said = (
             "none" if found is None else f"{found.median:.2f} us ({found.least:.2f} - {found.most:.2f}), {found.rounds}"
         )
         lines.append(f"| {name} | {said} |")
     return "\n".join(
-        [*lines, "", "| bar | at most | found | |", "|---|---:|---:|---|", *_bars(starts, rounds, few, many)]
+        [*lines, "", "| bar | at most | found | |", "|---|---:|---:|---|", *_bars(starts, result, few, many)]
     )
 
 
-def _bars(starts: Sequence[Loaded], rounds: Sequence[Round], few: str, many: str) -> list[str]:
+def _bars(starts: Sequence[Loaded], result: Result, few: str, many: str) -> list[str]:
     most = max(one.keys for one in starts)
     small = [one for one in starts if one.keys != most]
     large = [one for one in starts if one.keys == most]
     # From outside a load's beginning cannot be seen; a worker with few keys stands as soon as it answers.
     load_seconds = max(one.standing_seconds for one in large) - min(one.standing_seconds for one in small)
-    found = ratio(rounds, many, few)
+    found = result.ratio(many, few, MANY_BROWSERS.name)
     rows = [
         (f"RSS of a worker with {most:,} keys", RSS_MB_MAX, max(one.peak_mb for one in large), "MB"),
         ("map stands, later than with few keys", LOAD_SECONDS_MAX, load_seconds, "s"),
         ("p99 of answers while it loads", P99_MS_MAX, max(one.p99_ms for one in large), "ms"),
         *(
-            [("CPU a hit, many keys / few (median of rounds)", RATIO_MAX, found.median if found else None, "")]
-            * bool(rounds)
+            [("CPU a hit, many keys / few (median of looks)", RATIO_MAX, found.median if found else None, "")]
+            * bool(result.rounds)
         ),
     ]
     return [
@@ -232,7 +225,7 @@ def options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     add("--no-redis", dest="redis", action="store_false", help="leave the same loads from Redis out")
     add("--rounds", type=int, default=5, help="interleaved rounds of CPU a hit; 0 leaves them out (5)")
-    add("--seconds", type=int, default=3, help="measured seconds of a round (3)")
+    add("--looks", type=int, default=3, help="of a second, measured in each of their turns (3)")
     add("--connections", type=int, default=64, help="connections at a time (64)")
     add("--ledgers", type=Path, default=LEDGERS, metavar="DIR", help=f"ledgers, kept for later ({LEDGERS})")
     add("--to", type=Path, default=FOLDER, metavar="DIR", help=f"where keys.md is written ({FOLDER})")
@@ -265,7 +258,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     carried.append(load(one, cores, work, url))
                     print(carried[-1], flush=True)
         rounds = []
-        plan = Plan(chosen.rounds, chosen.seconds, 1, chosen.connections, 1)
+        plan = Plan(chosen.rounds, chosen.looks, 1, 1, chosen.connections, 1)
         for played in play(servers, [MANY_BROWSERS], plan, cores, work):
             print(tell(played), flush=True)
             rounds.append(played)

@@ -8,14 +8,14 @@ from pathlib import Path
 from loadtest.bench.bars import FLOOR, TLS_FLOOR, judge
 from loadtest.bench.plot import plot
 from loadtest.bench.result import FORMAT, Flips, Result, Round
-from loadtest.bench.stats import Spread, percentile
+from loadtest.bench.stats import Spread, percentile, spread
 from loadtest.peers.server import SCENARIOS, Scenario
 
 NAME = "results"
 KEPT_NOTE = (
-    "`kept`, over warm-up and round: `all N + M` is every one of N answered hits, and M that were sent and kept while "
-    "wrk had stopped reading. `x C floor`, `x nginx-lua-tls`: median of the rounds' ratios. `others`: what anybody "
-    "else took of a core meanwhile."
+    "`kept`, over warm-up and looks: `all N + M` is every one of N answered hits, and M that were sent and kept while "
+    "wrk had stopped reading. `x C floor`, `x nginx-lua-tls`: median of the looks' ratios. `others`: what anybody "
+    "else took of a core meanwhile. `looks`: how many count."
 )
 FLOORS = {False: ("x C floor", FLOOR), True: (f"x {TLS_FLOOR}", TLS_FLOOR)}
 """What stands in the second column, and whose ratio it is: without TLS, with it."""
@@ -42,7 +42,7 @@ def _range(found: Spread | None, digits: int) -> str:
 
 def _kept(rounds: Sequence[Round]) -> str:
     """What was kept of all answered hits; more than all are those wrk had sent and no longer read."""
-    counted = [one.kept for one in rounds if one.kept]
+    counted = list({one.number: one.kept for one in rounds if one.kept}.values())  # a turn's looks share it
     if not counted:
         return "nothing"
     kept, answered = sum(one.kept for one in counted), sum(one.answered for one in counted)
@@ -54,7 +54,7 @@ def _kept(rounds: Sequence[Round]) -> str:
 def scenario_table(result: Result, scenario: Scenario) -> str:
     """A row a server that was measured there; a column more where one stood behind a proxy."""
     heading, floor = FLOORS[scenario.tls]
-    headings = ("server", "CPU us a hit", heading, "hits/s", "core busy", "others", "kept", "rounds")
+    headings = ("server", "CPU us a hit", heading, "hits/s", "core busy", "others", "kept", "looks")
     rows = scenario_rows(result, scenario.name, floor)
     fronts = [result.spread(row[0], scenario.name, lambda one: one.front_cpu_us) for row in rows]
     if not any(front and front.most > 0 for front in fronts):
@@ -111,7 +111,8 @@ def flips_table(flips: Flips) -> str:
 
 def text(result: Result) -> str:
     """Everything a reader needs, in Markdown that reads well on a terminal."""
-    parts = [f"# Benchmark of {result.at}", "## Machine", _pairs(result.machine), "## Run", _pairs(result.settings)]
+    run = {**result.settings, "core": _speeds(result)}
+    parts = [f"# Benchmark of {result.at}", "## Machine", _pairs(result.machine), "## Run", _pairs(run)]
     for scenario in SCENARIOS:
         if result.played(scenario.name):
             parts += [f"## CPU a hit, {scenario.title}: median (least-most)", scenario_table(result, scenario)]
@@ -123,11 +124,26 @@ def text(result: Result) -> str:
     if void := result.void():
         lines = [f"- {one.server}, {one.scenario}, round {one.number}: {'; '.join(one.faults)}" for one in void]
         parts += ["## Void rounds", "\n".join(lines)]
+    if apart := result.apart():
+        lines = [
+            f"- {one.server}, {one.scenario}, {one.number}.{one.look}: {share:.0%}, {one.cpu_us:.1f} us a hit"
+            for one, share in apart
+        ]
+        parts += ["## Looks at another speed of the core than usual, which do not count", "\n".join(lines)]
     return "\n\n".join(parts) + "\n"
 
 
 def _pairs(pairs: Mapping[str, object]) -> str:
     return "\n".join(f"- {name}: {value}" for name, value in pairs.items())
+
+
+def _speeds(result: Result) -> str:
+    """How fast the server's core was, which tells of neighbours that no counter shows."""
+    found = spread([one.speed for one in result.rounds if one.speed])
+    if found is None:
+        return "its speed was not taken"
+    usual, least = found.median / found.most, found.least / found.most
+    return f"its usual speed was {usual:.0%} of that in its best look, its least {least:.0%}"
 
 
 def _flips(result: Result) -> str:

@@ -1,13 +1,17 @@
 """What a run found: rounds as measured, and the figures made of them. Pure; a run's JSON is this, field by field."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from statistics import median
+from typing import Any, Final
 
 from loadtest.bench.stats import Spread, spread
 
-FORMAT = 1
+FORMAT = 2
 """Raised when a field of the JSON changes its meaning."""
+SPEED_APART: Final = 0.1
+"""A look counts if its core was as fast as in most of the run, give or take this much. Work takes half as much time
+again while a neighbour uses the other thread of the real core; within either state, looks differ by some hundredths."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +43,12 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One server under one scenario for a few seconds. A round with faults is void: it counts in no median.
+    """One look at one server under one scenario. One with faults is void: it counts in no median.
 
-    cpu_seconds: of the server and of a proxy before it; front_cpu_seconds: of the proxy alone.
-    others: what anybody else used meanwhile, in cores; well above 0, the machine was not quiet.
+    number, look: which turn of the server, and which second of it. cpu_seconds: of the server and of a proxy before it;
+    front_cpu_seconds: of the proxy alone. others: what anybody else used meanwhile, in cores; well above 0, the machine
+    was not quiet. kept: of the whole turn. speed: of the server's core, the slower of before and after
+    (core_speed.py); 0 where it was not taken.
     """
 
     server: str
@@ -57,6 +63,8 @@ class Round:
     kept: Kept | None = None
     faults: Sequence[str] = ()
     front_cpu_seconds: float = 0.0
+    look: int = 1
+    speed: float = 0.0
 
     @property
     def cpu_us(self) -> float:
@@ -77,6 +85,16 @@ class Round:
     def busy(self) -> float:
         """The share of its core that the server used: well below 1, the load was the limit."""
         return self.cpu_seconds / self.seconds
+
+
+def usual_speed(rounds: Iterable[Round]) -> float:
+    """The core's speed during most of the run: the median."""
+    return median([one.speed for one in rounds] or [0.0])
+
+
+def counts(one: Round, usual: float) -> bool:
+    """Tell whether a look counts: without faults, on a core that was as fast as usual."""
+    return not one.faults and abs(one.speed - usual) <= SPEED_APART * usual
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,16 +126,22 @@ class Result:
     flips_skipped: str | None = None
 
     def valid(self, server: str, scenario: str) -> list[Round]:
-        """The rounds that count."""
-        return [one for one in self.rounds if (one.server, one.scenario) == (server, scenario) and not one.faults]
+        """The looks that count."""
+        usual = usual_speed(self.rounds)
+        return [one for one in self.rounds if (one.server, one.scenario) == (server, scenario) and counts(one, usual)]
 
     def played(self, scenario: str) -> list[str]:
         """Name the servers that have rounds there, void ones included, in the order of the run."""
         return list(dict.fromkeys(one.server for one in self.rounds if one.scenario == scenario))
 
     def void(self) -> list[Round]:
-        """The rounds that do not count."""
+        """The looks with faults."""
         return [one for one in self.rounds if one.faults]
+
+    def apart(self) -> list[tuple[Round, float]]:
+        """The looks that do not count for their core's speed, each with how fast it was, of what was usual."""
+        usual = usual_speed(self.rounds)
+        return [(one, one.speed / usual) for one in self.rounds if not one.faults and not counts(one, usual)]
 
     def spread(self, server: str, scenario: str, figure: Callable[[Round], float]) -> Spread | None:
         """Median and range of a figure over the rounds that count."""
@@ -129,6 +153,7 @@ class Result:
         return ours.least / theirs.least if ours and theirs else None
 
     def ratio(self, server: str, peer: str, scenario: str) -> Spread | None:
-        """CPU a hit of a server over a peer's, round by round: both ran within seconds, under the same neighbours."""
-        peers = {one.number: one.cpu_us for one in self.valid(peer, scenario)}
-        return spread([one.cpu_us / peers[one.number] for one in self.valid(server, scenario) if peers.get(one.number)])
+        """CPU a hit of a server over a peer's, look by look: both ran within a minute, and on a core as fast."""
+        peers = {(one.number, one.look): one.cpu_us for one in self.valid(peer, scenario)}
+        pairs = [(one.cpu_us, peers.get((one.number, one.look))) for one in self.valid(server, scenario)]
+        return spread([ours / theirs for ours, theirs in pairs if theirs])

@@ -1,19 +1,20 @@
 """The rounds: every server in turn, again and again, so that a noisy minute falls on all of them alike.
 
-A turn is one server under one scenario: start, warm up, measure, stop, count what it kept. Started anew each time, a
-server cannot gain or lose by how long it has run, and the spread holds what differs from start to start.
+A turn is one server under one scenario: start, warm up, measure for a few looks, stop, count what it kept. Started anew
+each time, a server cannot gain or lose by how long it has run, and the spread holds what differs from start to start.
 """
 
 import shutil
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from loadtest.bench.core_speed import core_speed
 from loadtest.bench.cpu import Cores, cpu_seconds, machine_seconds, waited_seconds
 from loadtest.bench.idle import IdleConnections, allow_files
-from loadtest.bench.result import Kept, Round
+from loadtest.bench.result import Kept, Round, counts, usual_speed
 from loadtest.bench.wrk import Load, Seen, WrkFailed, write_heads
 from loadtest.heads import heads
 from loadtest.peers.server import Place, Running, Scenario, Server, ServerFailed, ask
@@ -25,33 +26,58 @@ START_PROBES_MAX = 2
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a run is measured. connections: kept open, or open at a time where each hit has its own."""
+    """How a run is measured.
+
+    again: further rounds at most, for what has fewer looks that count than `rounds`. looks: of a turn, each of so many
+    seconds. connections: kept open, or open at a time where each hit has its own.
+    """
 
     rounds: int
+    looks: int
     seconds: float
     warmup_seconds: float
     connections: int
     seed: int
+    again: int = 0
 
 
 def play(
-    servers: Sequence[Server], scenarios: Sequence[Scenario], plan: Plan, cores: Cores, work: Path
+    servers: Sequence[Server],
+    scenarios: Sequence[Scenario],
+    plan: Plan,
+    cores: Cores,
+    work: Path,
+    speed: Callable[[int], float] = core_speed,
 ) -> Iterator[Round]:
-    """Play all turns, interleaved, each in a fresh folder that is removed after it; yields each as it ends.
+    """Play all turns, interleaved, each in a fresh folder that is removed after it; yields their looks as they end.
 
-    A server is left out of the scenarios that it does not play.
+    A server is left out of the scenarios that it does not play, and of further rounds where enough of its own count.
     """
-    for number in range(1, plan.rounds + 1):
+    played: list[Round] = []
+    for number in range(1, plan.rounds + plan.again + 1):
         for scenario in scenarios:
-            for server in (one for one in servers if one.plays(scenario)):
+            for server in (
+                one for one in servers if one.plays(scenario) and _lacks(one, scenario, number, played, plan)
+            ):
                 folder = work / f"turn-{server.name}"
                 folder.mkdir(parents=True)
                 try:
-                    yield Turn(
-                        server, scenario, number, plan, cores, folder, _heads(server, scenario, plan, work)
-                    ).play()
+                    turn = Turn(
+                        server, scenario, number, plan, cores, folder, _heads(server, scenario, plan, work), speed
+                    )
+                    seen = turn.play()
                 finally:
                     shutil.rmtree(folder, ignore_errors=True)
+                played += seen
+                yield from seen
+
+
+def _lacks(server: Server, scenario: Scenario, number: int, played: Sequence[Round], plan: Plan) -> bool:
+    """Whether a server is to play this round: each of the planned ones, and further ones while too few count."""
+    usual, own = usual_speed(played), (server.name, scenario.name)
+    return number <= plan.rounds or plan.rounds > sum(
+        counts(one, usual) for one in played if (one.server, one.scenario) == own
+    )
 
 
 def _heads(server: Server, scenario: Scenario, plan: Plan, work: Path) -> Path:
@@ -64,13 +90,21 @@ def _heads(server: Server, scenario: Scenario, plan: Plan, work: Path) -> Path:
 
 
 @dataclass(slots=True)
+class _Look:
+    """A load and what was used meanwhile, in seconds of CPU; others: in cores."""
+
+    seen: Seen
+    cpu_seconds: float
+    front_seconds: float
+    others: float
+    speed: float
+
+
+@dataclass(slots=True)
 class _Measured:
     """What a turn gathers; `answered` and `sent` count the probes and the warm-up too."""
 
-    seen: Seen | None = None
-    cpu_seconds: float = 0.0
-    front_seconds: float = 0.0
-    others: float = 0.0
+    looks: list[_Look] = field(default_factory=list)
     answered: int = 0
     sent: int = 0
     faults: list[str] = field(default_factory=list)
@@ -87,9 +121,10 @@ class Turn:
     cores: Cores
     folder: Path
     heads: Path
+    speed: Callable[[int], float]
 
-    def play(self) -> Round:
-        """Measure it. What goes wrong makes the round void, never the run."""
+    def play(self) -> list[Round]:
+        """Measure it. What goes wrong makes all of its looks void, one at the least, never the run."""
         measured = _Measured()
         kept = None
         try:
@@ -102,54 +137,64 @@ class Turn:
             kept = _count_kept(running, measured)
         except (ServerFailed, WrkFailed, OSError) as error:
             measured.faults.append(str(error))
-        seen = measured.seen
+        faults = tuple(measured.faults)
+        if not measured.looks:
+            return [Round(self.server.name, self.scenario.name, self.number, 0, 0.0, 0.0, faults=faults)]
+        return [self._round(look, at, kept, faults) for at, look in enumerate(measured.looks, 1)]
+
+    def _round(self, look: _Look, at: int, kept: Kept | None, faults: tuple[str, ...]) -> Round:
         return Round(
             self.server.name,
             self.scenario.name,
             self.number,
-            answered=seen.answered if seen else 0,
-            seconds=seen.duration_us / 1e6 if seen else 0.0,
-            cpu_seconds=measured.cpu_seconds,
-            front_cpu_seconds=measured.front_seconds,
-            others=measured.others,
-            p50_us=seen.p50_us if seen else 0,
-            p99_us=seen.p99_us if seen else 0,
+            answered=look.seen.answered,
+            seconds=look.seen.duration_us / 1e6,
+            cpu_seconds=look.cpu_seconds,
+            front_cpu_seconds=look.front_seconds,
+            others=look.others,
+            p50_us=look.seen.p50_us,
+            p99_us=look.seen.p99_us,
             kept=kept,
-            faults=tuple(measured.faults),
+            faults=faults,
+            look=at,
+            speed=look.speed,
         )
 
     def _measure(self, running: Running, measured: _Measured) -> None:
-        """Probe, warm up, measure, probe: the two probes prove the answer that wrk only counts."""
+        """Probe, warm up, look, probe: the two probes prove the answer that wrk only counts."""
         probes = heads(self.plan.seed, PROBES, self.server.keys, close=self.scenario.close)  # the first of the file
         tls = running.tls
         answer_bytes = ask(running.port, probes[0], tls=tls)
         with IdleConnections(running.port, self.scenario.idle, probes[0], tls=tls) as idle:
-            warm = self._load(self.plan.warmup_seconds, tls).run(running.port, self.heads)
-            seen = self._account(running, measured)
+            loads = [self._load(self.plan.warmup_seconds, tls).run(running.port, self.heads)]
+            for _ in range(self.plan.looks):
+                measured.looks.append(self._look(running))
             idle.ask_again()
 
-        measured.faults += faults_of(seen, answer_bytes, self.plan.connections)
+        for look in measured.looks:
+            measured.faults += faults_of(look.seen, answer_bytes, self.plan.connections)
+            loads.append(look.seen)
         if ask(running.port, probes[1], tls=tls) != answer_bytes:
             measured.faults.append("its answers' size changed during the round")
         known = PROBES + idle.answered
-        measured.answered = warm.answered + seen.answered + known
-        measured.sent = warm.sent + seen.sent + known
+        measured.answered = sum(seen.answered for seen in loads) + known
+        measured.sent = sum(seen.sent for seen in loads) + known
 
     def _load(self, seconds: float, tls: bool) -> Load:
         return Load(self.cores.load, self.plan.connections, seconds, tls=tls)
 
-    def _account(self, running: Running, measured: _Measured) -> Seen:
+    def _look(self, running: Running) -> _Look:
         """Load it for as long as is measured, and note the CPU time that it and everybody else used meanwhile."""
+        speed = self.speed(self.cores.server)
         began, all_before, load_before = time.monotonic(), machine_seconds(), waited_seconds()
         before, front_before = cpu_seconds(running.process.pid), _front_seconds(running)
         seen = self._load(self.plan.seconds, running.tls).run(running.port, self.heads)
-        measured.front_seconds = _front_seconds(running) - front_before
-        measured.cpu_seconds = cpu_seconds(running.process.pid) - before + measured.front_seconds
-        known = measured.cpu_seconds + waited_seconds() - load_before
+        front = _front_seconds(running) - front_before
+        used = cpu_seconds(running.process.pid) - before + front
+        known = used + waited_seconds() - load_before
         # Over the whole time, since wrk reads its file first: its own duration is shorter.
-        measured.others = max(0.0, machine_seconds() - all_before - known) / (time.monotonic() - began)
-        measured.seen = seen
-        return seen
+        others = max(0.0, machine_seconds() - all_before - known) / (time.monotonic() - began)
+        return _Look(seen, used, front, others, min(speed, self.speed(self.cores.server)))
 
 
 def _front_seconds(running: Running) -> float:
@@ -157,7 +202,7 @@ def _front_seconds(running: Running) -> float:
 
 
 def faults_of(seen: Seen, answer_bytes: int, connections: int) -> list[str]:
-    """Say why a round is void: errors, no answers, or answers of another size than the checked 200's.
+    """Say why a turn is void: errors, no answers, or answers of another size than the checked 200's.
 
     wrk itself tells only a status above 399; the sum of bytes tells any other answer, since the last one of each
     connection alone may have been read in part.
@@ -180,11 +225,11 @@ def _count_kept(running: Running, measured: _Measured) -> Kept | None:
 
 
 def tell(one: Round) -> str:
-    """Put a round on one line."""
-    head = f"round {one.number} {one.scenario:<18} {one.server:<22}"
+    """Put a look on one line."""
+    head = f"round {one.number}.{one.look} {one.scenario:<18} {one.server:<22}"
     if one.faults:
         return f"{head} void: {'; '.join(one.faults)}"
-    kept = f", kept {one.kept.kept:,} of {one.kept.answered:,} answered" if one.kept else ""
+    kept = f", kept {one.kept.kept:,} of {one.kept.answered:,} answered" if one.kept and one.look == 1 else ""
     found = f"{one.cpu_us:7.2f} us a hit, {one.rate:9,.0f} hits/s, {one.busy:4.0%} busy, others {one.others:4.0%}"
     front = f", of it proxy {one.front_cpu_us:.2f} us" if one.front_cpu_seconds else ""
-    return f"{head} {found}{front}{kept}"
+    return f"{head} {found}{front}{kept}, core {one.speed:,.0f}"

@@ -43,7 +43,7 @@ def options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--rounds", type=int, default=3, help="interleaved rounds of each server and pace (3)")
-    add("--seconds", type=float, default=30.0, help="measured seconds of a turn (30)")
+    add("--seconds", type=float, default=15.0, help="measured seconds of a turn (15)")
     add("--warmup", type=float, default=5.0, help="seconds of load before (5)")
     add("--paces", type=float, nargs="+", default=PACES, metavar="HITS", help="hits a second (10,000 and 2,000)")
     add("--connections", type=int, default=64, help="kept connections (64)")
