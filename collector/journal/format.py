@@ -40,7 +40,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple
-from zlib import crc32
+
+from isal.isal_zlib import crc32  # zlib's, which takes 0.5 us for a record where this takes 0.07
 
 from collector.errors import FrameInvalid
 from gating.status import Verdict

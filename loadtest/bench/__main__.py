@@ -14,7 +14,7 @@ from loadtest.bench.bars import judge, met
 from loadtest.bench.cpu import Cores
 from loadtest.bench.flips import FlipPlan, measure
 from loadtest.bench.machine import describe
-from loadtest.bench.result import SPEED_APART, Contender, Result
+from loadtest.bench.result import Contender, Result
 from loadtest.bench.rounds import Plan, play, tell
 from loadtest.bench.wrk import installed
 from loadtest.peers.field import MANY_KEYS, MOST_KEYS, field
@@ -34,7 +34,6 @@ def options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--rounds", type=int, default=3, help="interleaved rounds of each server and scenario (3)")
-    add("--again", type=int, default=2, help="further rounds at most, for what has too few that count (2)")
     add("--looks", type=int, default=3, help="measured in each turn (3)")
     add("--seconds", type=int, default=1, help="of each look (1)")
     add("--warmup", type=int, default=1, help="seconds of load before the first look (1)")
@@ -87,8 +86,6 @@ def _measure(chosen: argparse.Namespace, cores: Cores, work: Path) -> Result:
         "load": f"wrk, one thread, {chosen.connections} connections, browser heads of seed {chosen.seed}",
         "rounds": f"{chosen.rounds} interleaved, {chosen.looks} looks of {chosen.seconds} s in each, after "
         f"{chosen.warmup} s of warm-up",
-        "counted": f"looks without faults, on a core within {SPEED_APART:.0%} of its usual speed; up to {chosen.again} "
-        f"rounds more where fewer than {chosen.rounds} count",
         "CPU": "user and system time of the server's whole process tree, divided by answered hits",
     }
     at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
@@ -96,9 +93,7 @@ def _measure(chosen: argparse.Namespace, cores: Cores, work: Path) -> Result:
     scenarios = [one for one in SCENARIOS if one.name in chosen.scenario]
     everybody = field(chosen.seed, chosen.many_keys, chosen.ledgers, chosen.most_keys)
     servers = _prepare(_chosen(everybody, chosen.only, scenarios), result, work, cores)
-    plan = Plan(
-        chosen.rounds, chosen.looks, chosen.seconds, chosen.warmup, chosen.connections, chosen.seed, chosen.again
-    )
+    plan = Plan(chosen.rounds, chosen.looks, chosen.seconds, chosen.warmup, chosen.connections, chosen.seed)
     for one in play(servers, scenarios, plan, cores, work):
         print(tell(one), flush=True)
         result.rounds.append(one)

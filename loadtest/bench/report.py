@@ -8,14 +8,14 @@ from pathlib import Path
 from loadtest.bench.bars import FLOOR, TLS_FLOOR, judge
 from loadtest.bench.plot import plot
 from loadtest.bench.result import FORMAT, Flips, Result, Round
-from loadtest.bench.stats import Spread, percentile, spread
+from loadtest.bench.stats import Spread, percentile
 from loadtest.peers.server import SCENARIOS, Scenario
 
 NAME = "results"
 KEPT_NOTE = (
     "`kept`, over warm-up and looks: `all N + M` is every one of N answered hits, and M that were sent and kept while "
     "wrk had stopped reading. `x C floor`, `x nginx-lua-tls`: median of the looks' ratios. `others`: what anybody "
-    "else took of a core meanwhile. `looks`: how many count."
+    "else took of a core meanwhile."
 )
 FLOORS = {False: ("x C floor", FLOOR), True: (f"x {TLS_FLOOR}", TLS_FLOOR)}
 """What stands in the second column, and whose ratio it is: without TLS, with it."""
@@ -111,8 +111,7 @@ def flips_table(flips: Flips) -> str:
 
 def text(result: Result) -> str:
     """Everything a reader needs, in Markdown that reads well on a terminal."""
-    run = {**result.settings, "core": _speeds(result)}
-    parts = [f"# Benchmark of {result.at}", "## Machine", _pairs(result.machine), "## Run", _pairs(run)]
+    parts = [f"# Benchmark of {result.at}", "## Machine", _pairs(result.machine), "## Run", _pairs(result.settings)]
     for scenario in SCENARIOS:
         if result.played(scenario.name):
             parts += [f"## CPU a hit, {scenario.title}: median (least-most)", scenario_table(result, scenario)]
@@ -122,28 +121,13 @@ def text(result: Result) -> str:
         "\n".join(f"- `{one.name}`: {one.skipped or f'{one.job} [{one.version}]'}" for one in result.contenders)
     )
     if void := result.void():
-        lines = [f"- {one.server}, {one.scenario}, round {one.number}: {'; '.join(one.faults)}" for one in void]
-        parts += ["## Void rounds", "\n".join(lines)]
-    if apart := result.apart():
-        lines = [
-            f"- {one.server}, {one.scenario}, {one.number}.{one.look}: {share:.0%}, {one.cpu_us:.1f} us a hit"
-            for one, share in apart
-        ]
-        parts += ["## Looks at another speed of the core than usual, which do not count", "\n".join(lines)]
+        lines = [f"- {one.server}, {one.scenario}, {one.number}.{one.look}: {'; '.join(one.faults)}" for one in void]
+        parts += ["## Void looks", "\n".join(lines)]
     return "\n\n".join(parts) + "\n"
 
 
 def _pairs(pairs: Mapping[str, object]) -> str:
     return "\n".join(f"- {name}: {value}" for name, value in pairs.items())
-
-
-def _speeds(result: Result) -> str:
-    """How fast the server's core was, which tells of neighbours that no counter shows."""
-    found = spread([one.speed for one in result.rounds if one.speed])
-    if found is None:
-        return "its speed was not taken"
-    usual, least = found.median / found.most, found.least / found.most
-    return f"its usual speed was {usual:.0%} of that in its best look, its least {least:.0%}"
 
 
 def _flips(result: Result) -> str:

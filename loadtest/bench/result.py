@@ -1,17 +1,13 @@
 """What a run found: rounds as measured, and the figures made of them. Pure; a run's JSON is this, field by field."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import median
-from typing import Any, Final
+from typing import Any
 
 from loadtest.bench.stats import Spread, spread
 
 FORMAT = 2
 """Raised when a field of the JSON changes its meaning."""
-SPEED_APART: Final = 0.1
-"""A look counts if its core was as fast as in most of the run, give or take this much. Work takes half as much time
-again while a neighbour uses the other thread of the real core; within either state, looks differ by some hundredths."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +43,7 @@ class Round:
 
     number, look: which turn of the server, and which second of it. cpu_seconds: of the server and of a proxy before it;
     front_cpu_seconds: of the proxy alone. others: what anybody else used meanwhile, in cores; well above 0, the machine
-    was not quiet. kept: of the whole turn. speed: of the server's core, the slower of before and after
-    (core_speed.py); 0 where it was not taken.
+    was not quiet. kept: of the whole turn.
     """
 
     server: str
@@ -64,7 +59,6 @@ class Round:
     faults: Sequence[str] = ()
     front_cpu_seconds: float = 0.0
     look: int = 1
-    speed: float = 0.0
 
     @property
     def cpu_us(self) -> float:
@@ -85,16 +79,6 @@ class Round:
     def busy(self) -> float:
         """The share of its core that the server used: well below 1, the load was the limit."""
         return self.cpu_seconds / self.seconds
-
-
-def usual_speed(rounds: Iterable[Round]) -> float:
-    """The core's speed during most of the run: the median."""
-    return median([one.speed for one in rounds] or [0.0])
-
-
-def counts(one: Round, usual: float) -> bool:
-    """Tell whether a look counts: without faults, on a core that was as fast as usual."""
-    return not one.faults and abs(one.speed - usual) <= SPEED_APART * usual
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +111,7 @@ class Result:
 
     def valid(self, server: str, scenario: str) -> list[Round]:
         """The looks that count."""
-        usual = usual_speed(self.rounds)
-        return [one for one in self.rounds if (one.server, one.scenario) == (server, scenario) and counts(one, usual)]
+        return [one for one in self.rounds if (one.server, one.scenario) == (server, scenario) and not one.faults]
 
     def played(self, scenario: str) -> list[str]:
         """Name the servers that have rounds there, void ones included, in the order of the run."""
@@ -137,11 +120,6 @@ class Result:
     def void(self) -> list[Round]:
         """The looks with faults."""
         return [one for one in self.rounds if one.faults]
-
-    def apart(self) -> list[tuple[Round, float]]:
-        """The looks that do not count for their core's speed, each with how fast it was, of what was usual."""
-        usual = usual_speed(self.rounds)
-        return [(one, one.speed / usual) for one in self.rounds if not one.faults and not counts(one, usual)]
 
     def spread(self, server: str, scenario: str, figure: Callable[[Round], float]) -> Spread | None:
         """Median and range of a figure over the rounds that count."""
@@ -153,7 +131,7 @@ class Result:
         return ours.least / theirs.least if ours and theirs else None
 
     def ratio(self, server: str, peer: str, scenario: str) -> Spread | None:
-        """CPU a hit of a server over a peer's, look by look: both ran within a minute, and on a core as fast."""
+        """CPU a hit of a server over a peer's, look by look: both ran within a minute, under the same neighbours."""
         peers = {(one.number, one.look): one.cpu_us for one in self.valid(peer, scenario)}
         pairs = [(one.cpu_us, peers.get((one.number, one.look))) for one in self.valid(server, scenario)]
         return spread([ours / theirs for ours, theirs in pairs if theirs])

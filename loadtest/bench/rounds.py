@@ -7,14 +7,13 @@ each time, a server cannot gain or lose by how long it has run, and the spread h
 import shutil
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from loadtest.bench.core_speed import core_speed
 from loadtest.bench.cpu import Cores, cpu_seconds, machine_seconds, waited_seconds
 from loadtest.bench.idle import IdleConnections, allow_files
-from loadtest.bench.result import Kept, Round, counts, usual_speed
+from loadtest.bench.result import Kept, Round
 from loadtest.bench.wrk import Load, Seen, WrkFailed, write_heads
 from loadtest.heads import heads
 from loadtest.peers.server import Place, Running, Scenario, Server, ServerFailed, ask
@@ -28,8 +27,7 @@ START_PROBES_MAX = 2
 class Plan:
     """How a run is measured.
 
-    again: further rounds at most, for what has fewer looks that count than `rounds`. looks: of a turn, each of so many
-    seconds. connections: kept open, or open at a time where each hit has its own.
+    looks: of a turn, each of so many seconds. connections: kept open, or open at a time where each hit has its own.
     """
 
     rounds: int
@@ -38,46 +36,26 @@ class Plan:
     warmup_seconds: float
     connections: int
     seed: int
-    again: int = 0
 
 
 def play(
-    servers: Sequence[Server],
-    scenarios: Sequence[Scenario],
-    plan: Plan,
-    cores: Cores,
-    work: Path,
-    speed: Callable[[int], float] = core_speed,
+    servers: Sequence[Server], scenarios: Sequence[Scenario], plan: Plan, cores: Cores, work: Path
 ) -> Iterator[Round]:
     """Play all turns, interleaved, each in a fresh folder that is removed after it; yields their looks as they end.
 
-    A server is left out of the scenarios that it does not play, and of further rounds where enough of its own count.
+    A server is left out of the scenarios that it does not play.
     """
-    played: list[Round] = []
-    for number in range(1, plan.rounds + plan.again + 1):
+    for number in range(1, plan.rounds + 1):
         for scenario in scenarios:
-            for server in (
-                one for one in servers if one.plays(scenario) and _lacks(one, scenario, number, played, plan)
-            ):
+            for server in (one for one in servers if one.plays(scenario)):
                 folder = work / f"turn-{server.name}"
                 folder.mkdir(parents=True)
                 try:
-                    turn = Turn(
-                        server, scenario, number, plan, cores, folder, _heads(server, scenario, plan, work), speed
-                    )
-                    seen = turn.play()
+                    yield from Turn(
+                        server, scenario, number, plan, cores, folder, _heads(server, scenario, plan, work)
+                    ).play()
                 finally:
                     shutil.rmtree(folder, ignore_errors=True)
-                played += seen
-                yield from seen
-
-
-def _lacks(server: Server, scenario: Scenario, number: int, played: Sequence[Round], plan: Plan) -> bool:
-    """Whether a server is to play this round: each of the planned ones, and further ones while too few count."""
-    usual, own = usual_speed(played), (server.name, scenario.name)
-    return number <= plan.rounds or plan.rounds > sum(
-        counts(one, usual) for one in played if (one.server, one.scenario) == own
-    )
 
 
 def _heads(server: Server, scenario: Scenario, plan: Plan, work: Path) -> Path:
@@ -97,7 +75,6 @@ class _Look:
     cpu_seconds: float
     front_seconds: float
     others: float
-    speed: float
 
 
 @dataclass(slots=True)
@@ -121,7 +98,6 @@ class Turn:
     cores: Cores
     folder: Path
     heads: Path
-    speed: Callable[[int], float]
 
     def play(self) -> list[Round]:
         """Measure it. What goes wrong makes all of its looks void, one at the least, never the run."""
@@ -157,7 +133,6 @@ class Turn:
             kept=kept,
             faults=faults,
             look=at,
-            speed=look.speed,
         )
 
     def _measure(self, running: Running, measured: _Measured) -> None:
@@ -185,7 +160,6 @@ class Turn:
 
     def _look(self, running: Running) -> _Look:
         """Load it for as long as is measured, and note the CPU time that it and everybody else used meanwhile."""
-        speed = self.speed(self.cores.server)
         began, all_before, load_before = time.monotonic(), machine_seconds(), waited_seconds()
         before, front_before = cpu_seconds(running.process.pid), _front_seconds(running)
         seen = self._load(self.plan.seconds, running.tls).run(running.port, self.heads)
@@ -194,7 +168,7 @@ class Turn:
         known = used + waited_seconds() - load_before
         # Over the whole time, since wrk reads its file first: its own duration is shorter.
         others = max(0.0, machine_seconds() - all_before - known) / (time.monotonic() - began)
-        return _Look(seen, used, front, others, min(speed, self.speed(self.cores.server)))
+        return _Look(seen, used, front, others)
 
 
 def _front_seconds(running: Running) -> float:
@@ -232,4 +206,4 @@ def tell(one: Round) -> str:
     kept = f", kept {one.kept.kept:,} of {one.kept.answered:,} answered" if one.kept and one.look == 1 else ""
     found = f"{one.cpu_us:7.2f} us a hit, {one.rate:9,.0f} hits/s, {one.busy:4.0%} busy, others {one.others:4.0%}"
     front = f", of it proxy {one.front_cpu_us:.2f} us" if one.front_cpu_seconds else ""
-    return f"{head} {found}{front}{kept}, core {one.speed:,.0f}"
+    return f"{head} {found}{front}{kept}"

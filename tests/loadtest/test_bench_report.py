@@ -105,18 +105,6 @@ def test_ratios_are_taken_round_by_round():
     assert (ratio.least, ratio.median, ratio.most, ratio.rounds) == (1.0, 1.0, 1.0, 2)
 
 
-def test_looks_on_a_core_at_another_speed_than_usual_count_for_nothing_and_are_listed():
-    result = Result("2026-01-01T00:00:00Z", {}, {})
-    for number, (speed, slower) in enumerate(((500.0, 1.0), (505.0, 1.0), (320.0, 1.6), (495.0, 1.0)), 1):
-        for name in ("nginx-lua", "pixelgate"):
-            result.rounds.append(a_round(name, "keep-alive", number, 14.0 * slower, speed=speed))
-    assert [one.number for one in result.valid("pixelgate", "keep-alive")] == [1, 2, 4]
-    assert result.spread("pixelgate", "keep-alive", lambda one: one.cpu_us).most == 14.0
-    assert result.ratio("pixelgate", "nginx-lua", "keep-alive").rounds == 3
-    assert "- pixelgate, keep-alive, 3.1: 64%, 22.4 us a hit" in text(result)
-    assert "usual speed was 99% of that in its best look, its least 63%" in text(result)
-
-
 def test_the_table_shows_every_server_and_leaves_void_rounds_out():
     rows = {row[0]: row for row in scenario_rows(a_result(), "keep-alive")}
     assert list(rows) == list(CPU_US)

@@ -16,13 +16,12 @@ from loadtest.bench import keys, webhooks
 from loadtest.bench.__main__ import main
 from loadtest.bench.cpu import Cores
 from loadtest.bench.rounds import Plan, play
-from loadtest.peers.floors import UvloopFloor
 from loadtest.peers.nginx import NginxLua
 from loadtest.peers.server import KEEP_ALIVE, Place, Running, Server, ServerFailed, ask, is_whole
 
 needs_wrk = pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
 needs_lua = pytest.mark.skipif(NginxLua(()).missing() is not None, reason=str(NginxLua(()).missing()))
-BRIEF = ("--rounds", "1", "--looks", "2", "--again", "0", "--connections", "8", "--flips", "0")
+BRIEF = ("--rounds", "1", "--looks", "2", "--connections", "8", "--flips", "0")
 
 
 @needs_wrk
@@ -34,7 +33,6 @@ def test_a_run_measures_both_scenarios_and_counts_what_nginx_kept(tmp_path):
     assert {one["server"] for one in whole["rounds"]} == {"c-epoll", "uvloop", "nginx-lua"}
     assert {(one["number"], one["look"]) for one in whole["rounds"]} == {(1, 1), (1, 2)}
     assert all(one["faults"] == [] and one["answered"] > 0 and one["cpu_seconds"] > 0 for one in whole["rounds"])
-    assert all(one["speed"] > 0 for one in whole["rounds"])
     assert all(0 <= one["others"] <= (os.cpu_count() or 1) + 0.1 for one in whole["rounds"])
     kept = next(one["kept"] for one in whole["rounds"] if one["server"] == "nginx-lua")
     assert kept["answered"] <= kept["kept"] <= kept["sent"]
@@ -60,7 +58,7 @@ def _measures_keys(folder):
     assert keys.main([*brief, "--ledgers", str(folder / "ledgers"), "--to", str(folder / "out")]) == 0
     text = (folder / "out" / "keys.md").read_text()
     assert "| 700 |" in text
-    assert text.count("PASS") + text.count("MISS") >= 3  # a core that ran slower meanwhile leaves the ratio out
+    assert "not measured" not in text
     assert sorted(path.name for path in (folder / "ledgers").iterdir()) == ["bulk-5", "bulk-700"]
 
 
@@ -109,19 +107,6 @@ def test_a_server_that_does_not_start_or_answers_otherwise_makes_its_round_void(
     assert [one.number for one in played] == [1, 2]
     assert all(word in one.faults[0] for one in played)
     assert list(tmp_path.glob("turn-*")) == []
-
-
-@needs_wrk
-def test_what_has_too_few_looks_on_a_core_as_fast_as_usual_is_played_again(tmp_path):
-    """Two looks a turn, each between two speeds: the second round's are slow, so a third is played, and no fourth."""
-    speeds = iter([500.0] * 4 + [300.0] * 4 + [500.0] * 4)
-    plan = Plan(rounds=2, looks=2, seconds=1, warmup_seconds=1, connections=1, seed=1, again=2)
-    only = iter(
-        play([UvloopFloor(["key"])], [KEEP_ALIVE], plan, Cores.of_this_machine(), tmp_path, lambda _: next(speeds))
-    )
-    assert [(one.number, one.look, one.speed) for one in only] == [
-        (1, 1, 500.0), (1, 2, 500.0), (2, 1, 300.0), (2, 2, 300.0), (3, 1, 500.0), (3, 2, 500.0),
-    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def interpreter() -> str:
     """What instruction counts hang on besides our code."""
     from importlib.metadata import version
 
-    libraries = " ".join(f"{name} {version(name)}" for name in ("httptools", "uvicorn"))
+    libraries = " ".join(f"{name} {version(name)}" for name in ("httptools", "isal", "uvicorn"))
     return f"{sys.implementation.name} {' '.join(sys.version.split())}; {libraries}"
 
 

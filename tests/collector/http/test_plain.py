@@ -1,5 +1,8 @@
 """What the fast path takes for granted, held to llhttp, to uvicorn's URL parser and to `hit`."""
 
+from itertools import count
+from zlib import crc32
+
 import httptools
 import pytest
 from hypothesis import example, given
@@ -44,7 +47,7 @@ def test_a_head_is_plain_only_where_nothing_is_asked_for(rest, kind):
     for before in (REST + b"\r\n", *(row[1] for row in ROWS)):  # whatever llhttp was left in the midst of
         plain.judge(before)
         assert plain.judge(rest) == kind
-    assert (rest in plain.known) == (kind != SPECIAL)
+    assert plain.known.get(crc32(rest)) == (None if kind == SPECIAL else (rest, kind))
 
 
 def test_what_is_known_is_bounded():
@@ -59,7 +62,7 @@ def test_a_long_head_is_plain_and_takes_no_place_among_the_known():
     line, most = b"X: %b\r\n\r\n", LEARNT_BYTES_MAX - len(REST) - len(b"X: \r\n\r\n")
     assert plain.judge(REST + line % (b"y" * most)) == KEEP
     assert plain.judge(REST + line % (b"y" * (most + 1))) == KEEP
-    assert [len(rest) for rest in plain.known] == [LEARNT_BYTES_MAX]
+    assert [len(rest) for rest, _ in plain.known.values()] == [LEARNT_BYTES_MAX]
     assert plain.judge(REST + line % (b"y" * (PLAIN_BYTES_MAX - LEARNT_BYTES_MAX + most))) == KEEP
     assert plain.judge(REST + line % (b"y" * (PLAIN_BYTES_MAX - LEARNT_BYTES_MAX + most + 1))) == SPECIAL
 
@@ -69,7 +72,7 @@ def test_who_is_known_is_forgotten_now_and_then_so_that_newcomers_are_learned():
     for n in range(KNOWN_MAX + JUDGED_MAX):
         plain.judge(REST + b"X: %d\r\n\r\n" % n)
     assert plain.judge(REST + b"X: new\r\n\r\n") == KEEP
-    assert list(plain.known) == [REST + b"X: new\r\n\r\n"]
+    assert list(plain.known.values()) == [(REST + b"X: new\r\n\r\n", KEEP)]
 
 
 class Read:
@@ -120,6 +123,33 @@ async def test_plain_pixels_never_build_the_reference():
         await wire.quiet()
     assert client.received.count(b"HTTP/1.1 200 ") == 4
     assert client.protocol._reference is None
+
+
+def of_one_checksum():
+    """Two pixels whose heads have the same crc32 behind their target; the second asks to have its connection closed."""
+    kept_by, closed = {}, b""
+    numbers = count()
+    while crc32(closed.partition(b".gif ")[2]) not in kept_by:
+        number = next(numbers)
+        kept = pixel(b"/p/wk_accept.gif", b"GET", b"X: %d" % number)
+        kept_by[crc32(kept.partition(b".gif ")[2])] = kept
+        closed = pixel(b"/p/wk_accept.gif", b"GET", b"Connection: close", b"X: %d" % number)
+    return kept_by[crc32(closed.partition(b".gif ")[2])], closed
+
+
+async def test_heads_of_one_checksum_are_told_apart():
+    kept, closed = of_one_checksum()
+    wire = Wire()
+    first, second = wire.connect(), wire.connect()
+    first.send(kept)
+    await wire.quiet()
+    second.send(closed)
+    await wire.quiet()
+    first.send(kept)
+    await wire.quiet()
+    assert first.received.count(b"HTTP/1.1 200 ") == 2
+    assert second.received.count(b"HTTP/1.1 200 ") == 1
+    assert [b"connection: close" in client.received for client in (first, second)] == [False, True]
 
 
 async def test_the_reference_arms_no_timer_and_stands_in_no_set_of_its_own():
