@@ -41,8 +41,8 @@ NAME_KEY: Final = Command("name_key")
 
 
 def new_write_key() -> str:
-    """A fresh write key of 130 random bits. One that chance has written as words are is drawn again: any key of ours may
-    be given to another ledger."""
+    """A fresh write key of 130 random bits. One that chance has written as words are is drawn again, so that any key of
+    ours may be given to another ledger."""
     while is_written_as_words(key := _drawn()):
         pass
     return key
