@@ -19,6 +19,7 @@ FORMAT_VERSION: Final = 1
 HOLD_SECONDS: Final = 0.5
 """How long a role that is taken is asked for again: `is_held` takes its lock for an instant to find out."""
 
+_TEMPORARY_VERSION: Final = "VERSION.new"  # and a process id: two may make it at once
 CLAIM_SUFFIX: Final = ".next"
 CLAIM_SECONDS: Final = 5.0
 """How long a role is waited for that a command line holds for the moment of one command."""
@@ -66,15 +67,14 @@ class DataDirectory:
         if self.root.exists() and not self.root.is_dir():
             raise DataDirectoryUnknown(f"{self.root} is a file, not a data directory; give another by --data")
         if not self.version_file.exists():
-            # A directory that holds something but no VERSION is somebody else's: nothing is written into it.
-            known = {"VERSION.new", "locks", "feed", "maps", "counters", "quarantine", "journals"}
-            foreign = sorted(p.name for p in self.root.iterdir() if p.name not in known) if self.root.exists() else []
-            if foreign:
-                raise DataDirectoryUnknown(
-                    f"{self.root} is not empty and is no Pixelgate data directory (it holds {foreign[0]!r}); "
-                    "give an empty one by --data"
-                )
-            return
+            foreign = self._foreign()
+            if not self.version_file.exists():  # else it was made meanwhile, by another that starts here now
+                if foreign:
+                    raise DataDirectoryUnknown(
+                        f"{self.root} is not empty and is no Pixelgate data directory (it holds {foreign[0]!r}); "
+                        "give an empty one by --data"
+                    )
+                return
         text = self.version_file.read_text(encoding="ascii", errors="replace").strip()
         if not text.isdigit() or int(text) > FORMAT_VERSION:
             raise DataDirectoryUnknown(
@@ -82,8 +82,17 @@ class DataDirectory:
                 "use the newer release that wrote it"
             )
 
+    def _foreign(self) -> list[str]:
+        """What lies in the directory and is none of what `open` makes before VERSION, sorted.
+
+        A directory that holds such things and no VERSION is somebody else's: nothing is written into it.
+        """
+        made = {"locks", "feed", "maps", "counters", "quarantine", "journals"}
+        names = (path.name for path in self.root.iterdir()) if self.root.exists() else ()
+        return sorted(name for name in names if name not in made and not name.startswith(_TEMPORARY_VERSION))
+
     def _write_version(self) -> None:
-        temporary = self.version_file.with_suffix(f".new{os.getpid()}")
+        temporary = self.root / f"{_TEMPORARY_VERSION}{os.getpid()}"
         temporary.write_text(f"{FORMAT_VERSION}\n", encoding="ascii")
         temporary.rename(self.version_file)
 
