@@ -96,7 +96,7 @@ def _measure(chosen: argparse.Namespace, cores: Cores, work: Path) -> Result:
     plan = Plan(chosen.rounds, chosen.looks, chosen.seconds, chosen.warmup, chosen.connections, chosen.seed)
     for one in play(servers, scenarios, plan, cores, work):
         print(tell(one), flush=True)
-        result.rounds.append(one)
+        result.looks.append(one)
     _flips(chosen, result, work)
     return result
 

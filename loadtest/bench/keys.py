@@ -22,7 +22,7 @@ import redis
 
 from loadtest.bench.cpu import Cores, pinned
 from loadtest.bench.machine import describe
-from loadtest.bench.result import Result, Round
+from loadtest.bench.result import Look, Result
 from loadtest.bench.rounds import Plan, play, tell
 from loadtest.bench.wrk import Load, Seen, installed, write_heads
 from loadtest.heads import HEADS, heads
@@ -160,9 +160,9 @@ def _memory(pid: int) -> tuple[float, float]:
     return tuple(int(fields[name].split()[0]) / 1024 for name in ("VmRSS", "VmHWM"))  # type: ignore[return-value]
 
 
-def table(starts: Sequence[Loaded], rounds: Sequence[Round], few: str, many: str) -> str:
+def table(starts: Sequence[Loaded], looks: Sequence[Look], few: str, many: str) -> str:
     """Everything that was found, in Markdown."""
-    result = Result("", {}, {}, rounds=list(rounds))
+    result = Result("", {}, {}, looks=list(looks))
     lines = [
         "| keys | first answer | map stands | RSS | peak | answers while loading | p99 | max |",
         "|---:|---:|---:|---:|---:|---:|---:|---:|",
@@ -172,8 +172,8 @@ def table(starts: Sequence[Loaded], rounds: Sequence[Round], few: str, many: str
         f"| {one.peak_mb:.0f} MB | {one.answers:,} | {one.p99_ms:.2f} ms | {one.max_ms:.1f} ms |"
         for one in starts
     ]
-    lines += ["", "| server | CPU a hit: median (least - most), looks |", "|---|---:|"] if rounds else []
-    for name in (few, many) if rounds else ():
+    lines += ["", "| server | CPU a hit: median (least - most), looks |", "|---|---:|"] if looks else []
+    for name in (few, many) if looks else ():
         found = result.spread(name, MANY_BROWSERS.name, lambda one: one.cpu_us)
         said = (
             "none" if found is None else f"{found.median:.2f} us ({found.least:.2f} - {found.most:.2f}), {found.rounds}"
@@ -197,7 +197,7 @@ def _bars(starts: Sequence[Loaded], result: Result, few: str, many: str) -> list
         ("p99 of answers while it loads", P99_MS_MAX, max(one.p99_ms for one in large), "ms"),
         *(
             [("CPU a hit, many keys / few (median of looks)", RATIO_MAX, found.median if found else None, "")]
-            * bool(result.rounds)
+            * bool(result.looks)
         ),
     ]
     return [
@@ -257,16 +257,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 for _ in range(chosen.starts):
                     carried.append(load(one, cores, work, url))
                     print(carried[-1], flush=True)
-        rounds = []
+        looks = []
         plan = Plan(chosen.rounds, chosen.looks, 1, 1, chosen.connections, 1)
-        for played in play(servers, [MANY_BROWSERS], plan, cores, work):
-            print(tell(played), flush=True)
-            rounds.append(played)
+        for look in play(servers, [MANY_BROWSERS], plan, cores, work):
+            print(tell(look), flush=True)
+            looks.append(look)
         machine = describe(cores, work)
     at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     facts = "\n".join(f"- {what}: {value}" for what, value in machine.items())
     text = f"# What write keys cost a worker\n\nMeasured {at}.\n\n{facts}\n\n"
-    text += table(starts, rounds, servers[0].name, servers[1].name) + "\n"
+    text += table(starts, looks, servers[0].name, servers[1].name) + "\n"
     if carried:
         text += "\n## From Redis\n\n" + table(carried, (), servers[0].name, servers[1].name) + "\n"
     chosen.to.mkdir(parents=True, exist_ok=True)

@@ -17,6 +17,8 @@ ROW_HEIGHT: Final = 22
 BAR_HEIGHT: Final = 13
 HEAD_HEIGHT: Final = 40
 LEGEND_HEIGHT: Final = 36
+CUT_OVER: Final = 3.0
+"""A bar of more than this many times the next one's length is cut: beside it the others would look alike."""
 OURS_COLOUR: Final = "#2563eb"
 PROXY_COLOUR: Final = "#93c5fd"
 KEEPS_COLOUR: Final = "#64748b"
@@ -88,7 +90,7 @@ def _panel(result: Result, scenario: Scenario) -> Panel:
         if found and front:
             keeps = any(one.kept for one in result.valid(name, scenario.name))
             bars.append(Bar(name, found, front.median, keeps))
-    title = f"CPU microseconds a hit, {scenario.title} (least to most of the rounds)"
+    title = f"CPU microseconds a hit, {scenario.title} (least to most of the looks)"
     return Panel(title, sorted(bars, key=lambda bar: bar.found.median))
 
 
@@ -101,19 +103,29 @@ def _legend() -> list[str]:
     return parts
 
 
+def _end(panel: Panel) -> float:
+    """What the longest bar may show, in microseconds."""
+    longest, *others = sorted((bar.found.most for bar in panel.bars), reverse=True)
+    return 1.1 * others[0] if others and longest > CUT_OVER * others[0] else longest
+
+
 def _draw(panel: Panel, top: int) -> list[str]:
-    scale = (WIDTH - LABEL_WIDTH - VALUE_WIDTH) / max(bar.found.most for bar in panel.bars)
+    end = _end(panel)
+    scale = (WIDTH - LABEL_WIDTH - VALUE_WIDTH) / end
     parts = [f'<text x="8" y="{top + 26}" class="strong">{escape(panel.title)}</text>']
     for at, bar in enumerate(panel.bars):
         y = top + HEAD_HEIGHT + at * ROW_HEIGHT
         middle = y + BAR_HEIGHT / 2
-        width, front = bar.found.median * scale, bar.front_us * scale
-        least, most = (LABEL_WIDTH + value * scale for value in (bar.found.least, bar.found.most))
+        width, front = min(bar.found.median, end) * scale, bar.front_us * scale
+        least, most = (LABEL_WIDTH + min(value, end) * scale for value in (bar.found.least, bar.found.most))
         strong = ' class="strong"' if bar.ours else ""
         parts.append(f'<text x="{LABEL_WIDTH - 8}" y="{y + 11}" text-anchor="end"{strong}>{escape(bar.name)}</text>')
         parts.append(_rect(LABEL_WIDTH, y, width, bar.colour))
         if front:
             parts.append(_rect(LABEL_WIDTH + width - front, y, front, PROXY_COLOUR))
+        if bar.found.median > end:
+            parts.append(f'<path d="M{most - 24:.1f} {y + 16}l10 -19" stroke="#ffffff" stroke-width="5"/>')
+            least = most
         parts += [
             f'<path d="M{least:.1f} {middle}H{most:.1f}M{least:.1f} {y + 3}v7M{most:.1f} {y + 3}v7" stroke="{INK}"/>',
             f'<text x="{most + 6:.1f}" y="{y + 11}"{strong}>{bar.found.median:.1f}</text>',

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from loadtest.bench.bars import FLOOR, TLS_FLOOR, judge
 from loadtest.bench.plot import plot
-from loadtest.bench.result import FORMAT, Flips, Result, Round
+from loadtest.bench.result import FORMAT, Flips, Look, Result
 from loadtest.bench.stats import Spread, percentile
 from loadtest.peers.server import SCENARIOS, Scenario
 
@@ -40,9 +40,9 @@ def _range(found: Spread | None, digits: int) -> str:
     return f"{found.median:,.{digits}f} ({found.least:,.{digits}f}-{found.most:,.{digits}f})"
 
 
-def _kept(rounds: Sequence[Round]) -> str:
+def _kept(looks: Sequence[Look]) -> str:
     """What was kept of all answered hits; more than all are those wrk had sent and no longer read."""
-    counted = list({one.number: one.kept for one in rounds if one.kept}.values())  # a turn's looks share it
+    counted = list({one.round: one.kept for one in looks if one.kept}.values())  # a turn's looks share it
     if not counted:
         return "nothing"
     kept, answered = sum(one.kept for one in counted), sum(one.answered for one in counted)
@@ -71,7 +71,7 @@ def scenario_rows(result: Result, scenario: str, floor: str = FLOOR) -> list[lis
         valid = result.valid(name, scenario)
         busy = result.spread(name, scenario, lambda one: one.busy)
         others = result.spread(name, scenario, lambda one: one.others)
-        played = sum((one.server, one.scenario) == (name, scenario) for one in result.rounds)
+        played = sum((one.server, one.scenario) == (name, scenario) for one in result.looks)
         ratio = result.ratio(name, floor, scenario)
         rows.append(
             [
@@ -121,7 +121,7 @@ def text(result: Result) -> str:
         "\n".join(f"- `{one.name}`: {one.skipped or f'{one.job} [{one.version}]'}" for one in result.contenders)
     )
     if void := result.void():
-        lines = [f"- {one.server}, {one.scenario}, {one.number}.{one.look}: {'; '.join(one.faults)}" for one in void]
+        lines = [f"- {one.server}, {one.scenario}, {one.round}.{one.number}: {'; '.join(one.faults)}" for one in void]
         parts += ["## Void looks", "\n".join(lines)]
     return "\n\n".join(parts) + "\n"
 

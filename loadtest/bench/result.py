@@ -1,4 +1,4 @@
-"""What a run found: rounds as measured, and the figures made of them. Pure; a run's JSON is this, field by field."""
+"""What a run found: looks as measured, and the figures made of them. Pure; a run's JSON is this, field by field."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -38,17 +38,17 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
-class Round:
-    """One look at one server under one scenario. One with faults is void: it counts in no median.
+class Look:
+    """A second or so of load on one server under one scenario. One with faults is void: it counts in no median.
 
-    number, look: which turn of the server, and which second of it. cpu_seconds: of the server and of a proxy before it;
-    front_cpu_seconds: of the proxy alone. others: what anybody else used meanwhile, in cores; well above 0, the machine
-    was not quiet. kept: of the whole turn.
+    round: which turn of the server it was in; number: which look of that turn. cpu_seconds: of the server and of a
+    proxy before it; front_cpu_seconds: of the proxy alone. others: what anybody else used meanwhile, in cores; well
+    above 0, the machine was not quiet. kept: of the whole turn.
     """
 
     server: str
     scenario: str
-    number: int
+    round: int
     answered: int
     seconds: float
     cpu_seconds: float
@@ -58,7 +58,7 @@ class Round:
     kept: Kept | None = None
     faults: Sequence[str] = ()
     front_cpu_seconds: float = 0.0
-    look: int = 1
+    number: int = 1
 
     @property
     def cpu_us(self) -> float:
@@ -105,33 +105,33 @@ class Result:
     machine: Mapping[str, str]
     settings: Mapping[str, Any]
     contenders: list[Contender] = field(default_factory=list)
-    rounds: list[Round] = field(default_factory=list)
+    looks: list[Look] = field(default_factory=list)
     flips: Flips | None = None
     flips_skipped: str | None = None
 
-    def valid(self, server: str, scenario: str) -> list[Round]:
+    def valid(self, server: str, scenario: str) -> list[Look]:
         """The looks that count."""
-        return [one for one in self.rounds if (one.server, one.scenario) == (server, scenario) and not one.faults]
+        return [one for one in self.looks if (one.server, one.scenario) == (server, scenario) and not one.faults]
 
     def played(self, scenario: str) -> list[str]:
-        """Name the servers that have rounds there, void ones included, in the order of the run."""
-        return list(dict.fromkeys(one.server for one in self.rounds if one.scenario == scenario))
+        """Name the servers that have looks there, void ones included, in the order of the run."""
+        return list(dict.fromkeys(one.server for one in self.looks if one.scenario == scenario))
 
-    def void(self) -> list[Round]:
+    def void(self) -> list[Look]:
         """The looks with faults."""
-        return [one for one in self.rounds if one.faults]
+        return [one for one in self.looks if one.faults]
 
-    def spread(self, server: str, scenario: str, figure: Callable[[Round], float]) -> Spread | None:
-        """Median and range of a figure over the rounds that count."""
+    def spread(self, server: str, scenario: str, figure: Callable[[Look], float]) -> Spread | None:
+        """Median and range of a figure over the looks that count."""
         return spread([figure(one) for one in self.valid(server, scenario)])
 
     def ratio_of_best(self, server: str, peer: str, scenario: str) -> float | None:
-        """The same ratio of each one's cheapest round: neighbours only ever add, so this says how far noise matters."""
+        """The same ratio of each one's cheapest look: neighbours only ever add, so this says how far noise matters."""
         ours, theirs = (self.spread(name, scenario, lambda one: one.cpu_us) for name in (server, peer))
         return ours.least / theirs.least if ours and theirs else None
 
     def ratio(self, server: str, peer: str, scenario: str) -> Spread | None:
         """CPU a hit of a server over a peer's, look by look: both ran within a minute, under the same neighbours."""
-        peers = {(one.number, one.look): one.cpu_us for one in self.valid(peer, scenario)}
-        pairs = [(one.cpu_us, peers.get((one.number, one.look))) for one in self.valid(server, scenario)]
+        peers = {(one.round, one.number): one.cpu_us for one in self.valid(peer, scenario)}
+        pairs = [(one.cpu_us, peers.get((one.round, one.number))) for one in self.valid(server, scenario)]
         return spread([ours / theirs for ours, theirs in pairs if theirs])

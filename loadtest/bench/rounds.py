@@ -13,7 +13,7 @@ from pathlib import Path
 
 from loadtest.bench.cpu import Cores, cpu_seconds, machine_seconds, waited_seconds
 from loadtest.bench.idle import IdleConnections, allow_files
-from loadtest.bench.result import Kept, Round
+from loadtest.bench.result import Kept, Look
 from loadtest.bench.wrk import Load, Seen, WrkFailed, write_heads
 from loadtest.heads import heads
 from loadtest.peers.server import Place, Running, Scenario, Server, ServerFailed, ask
@@ -40,7 +40,7 @@ class Plan:
 
 def play(
     servers: Sequence[Server], scenarios: Sequence[Scenario], plan: Plan, cores: Cores, work: Path
-) -> Iterator[Round]:
+) -> Iterator[Look]:
     """Play all turns, interleaved, each in a fresh folder that is removed after it; yields their looks as they end.
 
     A server is left out of the scenarios that it does not play.
@@ -68,7 +68,7 @@ def _heads(server: Server, scenario: Scenario, plan: Plan, work: Path) -> Path:
 
 
 @dataclass(slots=True)
-class _Look:
+class _Loaded:
     """A load and what was used meanwhile, in seconds of CPU; others: in cores."""
 
     seen: Seen
@@ -81,7 +81,7 @@ class _Look:
 class _Measured:
     """What a turn gathers; `answered` and `sent` count the probes and the warm-up too."""
 
-    looks: list[_Look] = field(default_factory=list)
+    looks: list[_Loaded] = field(default_factory=list)
     answered: int = 0
     sent: int = 0
     faults: list[str] = field(default_factory=list)
@@ -99,7 +99,7 @@ class Turn:
     folder: Path
     heads: Path
 
-    def play(self) -> list[Round]:
+    def play(self) -> list[Look]:
         """Measure it. What goes wrong makes all of its looks void, one at the least, never the run."""
         measured = _Measured()
         kept = None
@@ -115,11 +115,11 @@ class Turn:
             measured.faults.append(str(error))
         faults = tuple(measured.faults)
         if not measured.looks:
-            return [Round(self.server.name, self.scenario.name, self.number, 0, 0.0, 0.0, faults=faults)]
-        return [self._round(look, at, kept, faults) for at, look in enumerate(measured.looks, 1)]
+            return [Look(self.server.name, self.scenario.name, self.number, 0, 0.0, 0.0, faults=faults)]
+        return [self._look(look, at, kept, faults) for at, look in enumerate(measured.looks, 1)]
 
-    def _round(self, look: _Look, at: int, kept: Kept | None, faults: tuple[str, ...]) -> Round:
-        return Round(
+    def _look(self, look: _Loaded, at: int, kept: Kept | None, faults: tuple[str, ...]) -> Look:
+        return Look(
             self.server.name,
             self.scenario.name,
             self.number,
@@ -132,7 +132,7 @@ class Turn:
             p99_us=look.seen.p99_us,
             kept=kept,
             faults=faults,
-            look=at,
+            number=at,
         )
 
     def _measure(self, running: Running, measured: _Measured) -> None:
@@ -143,7 +143,7 @@ class Turn:
         with IdleConnections(running.port, self.scenario.idle, probes[0], tls=tls) as idle:
             loads = [self._load(self.plan.warmup_seconds, tls).run(running.port, self.heads)]
             for _ in range(self.plan.looks):
-                measured.looks.append(self._look(running))
+                measured.looks.append(self._load_once(running))
             idle.ask_again()
 
         for look in measured.looks:
@@ -158,7 +158,7 @@ class Turn:
     def _load(self, seconds: float, tls: bool) -> Load:
         return Load(self.cores.load, self.plan.connections, seconds, tls=tls)
 
-    def _look(self, running: Running) -> _Look:
+    def _load_once(self, running: Running) -> _Loaded:
         """Load it for as long as is measured, and note the CPU time that it and everybody else used meanwhile."""
         began, all_before, load_before = time.monotonic(), machine_seconds(), waited_seconds()
         before, front_before = cpu_seconds(running.process.pid), _front_seconds(running)
@@ -168,7 +168,7 @@ class Turn:
         known = used + waited_seconds() - load_before
         # Over the whole time, since wrk reads its file first: its own duration is shorter.
         others = max(0.0, machine_seconds() - all_before - known) / (time.monotonic() - began)
-        return _Look(seen, used, front, others)
+        return _Loaded(seen, used, front, others)
 
 
 def _front_seconds(running: Running) -> float:
@@ -198,12 +198,12 @@ def _count_kept(running: Running, measured: _Measured) -> Kept | None:
     return counted
 
 
-def tell(one: Round) -> str:
+def tell(one: Look) -> str:
     """Put a look on one line."""
-    head = f"round {one.number}.{one.look} {one.scenario:<18} {one.server:<22}"
+    head = f"round {one.round}.{one.number} {one.scenario:<18} {one.server:<22}"
     if one.faults:
         return f"{head} void: {'; '.join(one.faults)}"
-    kept = f", kept {one.kept.kept:,} of {one.kept.answered:,} answered" if one.kept and one.look == 1 else ""
+    kept = f", kept {one.kept.kept:,} of {one.kept.answered:,} answered" if one.kept and one.number == 1 else ""
     found = f"{one.cpu_us:7.2f} us a hit, {one.rate:9,.0f} hits/s, {one.busy:4.0%} busy, others {one.others:4.0%}"
     front = f", of it proxy {one.front_cpu_us:.2f} us" if one.front_cpu_seconds else ""
     return f"{head} {found}{front}{kept}"

@@ -135,7 +135,7 @@ class Stand:
         for process in self._of_time.values():
             assert process.popen.wait(30) == 0, process.log
         self.clock.move(day)
-        clock = self.clock.standing()
+        clock = self.clock.fixed_environment()
         self._of_time = {
             "gating": self._start("gating", clock, admin_port=0),
             "consumer": self._start("consumers", clock),

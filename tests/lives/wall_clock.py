@@ -33,7 +33,7 @@ class WallClock:
         it leaves the monotonic clock alone. Each look at any clock reads the file: a third of a role's time."""
         return {**_preloaded(), "FAKETIME_TIMESTAMP_FILE": str(self._file), "FAKETIME_NO_CACHE": "1"}
 
-    def standing(self) -> dict[str, str]:
+    def fixed_environment(self) -> dict[str, str]:
         """The same for a process that ends before the next move."""
         return {**_preloaded(), "FAKETIME": f"+{round(self._days * DAY_SECONDS)}"}
 

@@ -9,7 +9,7 @@ from loadtest.bench import __main__ as bench
 from loadtest.bench.bars import MISS, MOONSHOT, NO_BAR, PASS, RATIO_BARS, UNKNOWN, judge, met
 from loadtest.bench.plot import plot
 from loadtest.bench.report import document, scenario_rows, scenario_table, table, text, write
-from loadtest.bench.result import Contender, Flips, Kept, Result, Round
+from loadtest.bench.result import Contender, Flips, Kept, Look, Result
 from loadtest.bench.rounds import tell
 from loadtest.peers.field import field, label
 from loadtest.peers.server import SCENARIOS, TLS_KEEP_ALIVE
@@ -17,8 +17,8 @@ from loadtest.peers.server import SCENARIOS, TLS_KEEP_ALIVE
 CPU_US = {"c-epoll": 8.0, "nginx-lua": 14.0, "asgi": 35.0, "pixelgate": 14.0, "pixelgate-1m": 15.0}
 
 
-def a_round(server, scenario, number, cpu_us, **more):
-    return Round(server, scenario, number, answered=100_000, seconds=2.0, cpu_seconds=cpu_us / 10, **more)
+def a_look(server, scenario, number, cpu_us, **more):
+    return Look(server, scenario, number, answered=100_000, seconds=2.0, cpu_seconds=cpu_us / 10, **more)
 
 
 def a_result(ours=1.0, flips_ms=5.0):
@@ -32,9 +32,7 @@ def a_result(ours=1.0, flips_ms=5.0):
                 cost = cpu_us * factor * number * (ours if name == "pixelgate" else 1.0)
                 faults = ("7 status errors",) if name == "pixelgate" and number == 2 else ()
                 kept = Kept(100_005, 100_000, 100_064) if name == "pixelgate" else None
-                result.rounds.append(
-                    a_round(name, scenario, number, 999.0 if faults else cost, faults=faults, kept=kept)
-                )
+                result.looks.append(a_look(name, scenario, number, 999.0 if faults else cost, faults=faults, kept=kept))
     result.flips = Flips(2, 2000.0, [1.0] * 98 + [flips_ms] * 2, [2.0] * 98 + [flips_ms * 5] * 2, [3.0] * 100)
     return result
 
@@ -98,7 +96,7 @@ def test_what_was_not_measured_is_neither_passed_nor_met():
     assert "Not measured" in text(empty)
 
 
-def test_ratios_are_taken_round_by_round():
+def test_ratios_are_taken_look_by_look():
     """A machine that slows threefold during the run slows both; the ratio does not move, and void rounds are out."""
     ratio = a_result().ratio("pixelgate", "nginx-lua", "keep-alive")
     assert ratio is not None
@@ -126,9 +124,9 @@ def test_a_table_lines_up():
     assert lines[1].endswith(":|") or lines[1].endswith(": |")
 
 
-def test_the_json_holds_every_round_and_the_verdicts():
+def test_the_json_holds_every_look_and_the_verdicts():
     whole = json.loads(document(a_result()))
-    assert len(whole["rounds"]) == 3 * 3 * len(CPU_US)
+    assert len(whole["looks"]) == 3 * 3 * len(CPU_US)
     assert [one["verdict"] for one in whole["bars"]].count(PASS) == 6
     assert whole["bars"][0]["moonshot"] == "<= 0.75"
     assert whole["flips"]["workers"] == 2
@@ -143,7 +141,7 @@ def test_the_plot_is_one_bar_a_server_and_scenario():
 def behind_a_proxy():
     result = Result("2026-01-01T00:00:00Z", {}, {})
     for name, cpu_us, front in (("nginx-lua-tls", 16.0, 0.0), ("pixelgate-behind-nginx", 40.0, 2.5)):
-        result.rounds.append(a_round(name, "tls-keep-alive", 1, cpu_us, front_cpu_seconds=front))
+        result.looks.append(a_look(name, "tls-keep-alive", 1, cpu_us, front_cpu_seconds=front))
     return result
 
 
@@ -155,7 +153,20 @@ def test_a_proxys_part_is_told_apart_where_there_is_one():
         ["nginx-lua-tls", "16.0 (16.0-16.0)", "-", "1.00"],
         ["pixelgate-behind-nginx", "40.0 (40.0-40.0)", "25.0", "2.50"],
     ]
-    assert "of it proxy 25.00 us" in tell(behind_a_proxy().rounds[1])
+    assert "of it proxy 25.00 us" in tell(behind_a_proxy().looks[1])
+
+
+def test_a_bar_many_times_as_long_as_the_others_is_cut_and_tells_its_figure():
+    result = Result("2026-01-01T00:00:00Z", {}, {})
+    for name, cpu_us in (("c-epoll", 7.0), ("asgi", 40.0), ("starlette-kafka", 300.0)):
+        result.looks.append(a_look(name, "keep-alive", 1, cpu_us))
+    space = "{http://www.w3.org/2000/svg}"
+    root = ET.fromstring(plot(result))
+    widths = [float(one.attrib["width"]) for one in root.iter(f"{space}rect")][-3:]
+    assert widths[2] == pytest.approx(widths[1] * 1.1, abs=0.2)
+    assert widths[0] == pytest.approx(widths[1] * 7 / 40, abs=0.2)
+    assert "300.0" in [one.text for one in root.iter(f"{space}text")]
+    assert len([one for one in root.iter(f"{space}path") if one.attrib["stroke"] == "#ffffff"]) == 1
 
 
 def test_the_plot_puts_the_cheapest_first_and_a_proxys_part_at_the_end_of_its_bar():
@@ -177,8 +188,8 @@ def test_three_files_are_written_over_those_of_an_earlier_run(tmp_path):
 
 
 def test_a_round_is_told_on_one_line():
-    assert "14.00 us a hit" in tell(a_round("pixelgate", "keep-alive", 1, 14.0))
-    assert tell(a_round("pixelgate", "keep-alive", 1, 14.0, faults=("2 read errors",))).endswith("void: 2 read errors")
+    assert "14.00 us a hit" in tell(a_look("pixelgate", "keep-alive", 1, 14.0))
+    assert tell(a_look("pixelgate", "keep-alive", 1, 14.0, faults=("2 read errors",))).endswith("void: 2 read errors")
 
 
 def test_an_unknown_server_is_refused_with_the_names_there_are(tmp_path, capsys):
