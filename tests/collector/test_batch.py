@@ -216,5 +216,7 @@ def test_whatever_is_taken_is_taken_again_unchanged(document: Any) -> None:
 @example(b"{}", b"", b"Basic ====")
 @example(rb'"\ud800"x', b"", b"")
 def test_no_bytes_raise_anything_but_batch_malformed(content: bytes, encoding: bytes, authorization: bytes) -> None:
+    taken = None
     with suppress(BatchMalformed):
-        parse_events(content, encoding, authorization)
+        taken = parse_events(content, encoding, authorization)
+    assert taken is None or 1 <= len(taken) <= EVENTS_MAX

@@ -113,7 +113,12 @@ def test_a_renewed_certificate_is_offered_without_a_restart_and_old_connections_
             return False
 
         eventually(offered)
-        fire(old, 3)
+        with pytest.raises(ssl.SSLCertVerificationError), connected(worker.port, first):
+            pass  # who trusts the first alone is offered it no more
+        assert b"GIF89a" in fire(old, 3)
+    (journal,) = journals(DataDirectory.open(tmp_path / "data").journals)  # one start, one journal
+    kept = [record.head for record in show(journal.path)]
+    assert [kept.count(HEAD % number) for number in (1, 2, 3)] == [1, 1, 1]
 
 
 def test_a_renewal_that_does_not_fit_its_key_is_told_and_the_old_certificate_goes_on(worker, tmp_path):

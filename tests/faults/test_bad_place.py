@@ -10,6 +10,8 @@ import subprocess
 
 import pytest
 
+from collector.journal import journals, show
+from gating.datadir import DataDirectory
 from tests.eventually import eventually
 from tests.faults.witness import complaint, fired, kept, processes_of, snapshot
 from tests.processes import accepts, environment, free_port
@@ -160,6 +162,9 @@ def test_the_collector_alone_does_not_mind_who_has_the_admin_port(tmp_path):
         key = created(system)
         with system.running("collector"):
             fired(system.port, key, range(5))
+    places = DataDirectory(system.data).journals
+    heads = [record.head for info in journals(places) for record in show(places / info.id)]
+    assert sum(f"/p/{key}.gif".encode() in head for head in heads) == 5
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

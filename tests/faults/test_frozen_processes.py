@@ -88,6 +88,23 @@ def records(directory):
     return [record for info in journals(directory.journals) for record in show(directory.journals / info.id)]
 
 
+def fire_until(client, key, directory, *, verified):
+    """Fire hits, each answered and kept once, until one is of that kind; none is of another kind again after it."""
+    kinds = []
+
+    def is_so():
+        before = len(records(directory))
+        client.sendall(head(key, 1))
+        answer(client)
+        kept = records(directory)
+        assert len(kept) == before + 1
+        kinds.append(kept[-1].verified)
+        return kinds[-1] is verified
+
+    eventually(is_so, 20)
+    assert kinds == [not verified] * (len(kinds) - 1) + [verified]
+
+
 def must_hold_i5(found):
     """No verified record was decided before the flip that had returned when its hit was sent."""
     early = [r for r in found if r.verified and r.version < int(re.search(rb"flip=(\d+)", r.head)[1])]
@@ -126,30 +143,20 @@ def test_without_the_gating_process_hits_are_kept_unverified_and_verified_again_
     service, _, (port, _), key = system
     with connect(port) as client:
         service.kill()
-
-        def is_unverified():
-            client.sendall(head(key, 1))
-            answer(client)
-            return not records(directory)[-1].verified
-
-        eventually(is_unverified, 20)
+        fire_until(client, key, directory, verified=False)
         with gating(directory.root, tmp_path / "gating2.log"):
-            eventually(lambda: not is_unverified(), 20)
+            fire_until(client, key, directory, verified=True)
+    must_hold_i5(records(directory))
 
 
 def test_a_gating_process_that_freezes_grants_nothing_while_it_sleeps(system, directory):
     service, _, (port, _), key = system
     service.signal(signal.SIGSTOP)
     with connect(port) as client:
-
-        def is_unverified():
-            client.sendall(head(key, 1))
-            answer(client)
-            return not records(directory)[-1].verified
-
-        eventually(is_unverified, 20)
+        fire_until(client, key, directory, verified=False)
         service.signal(signal.SIGCONT)
-        eventually(lambda: not is_unverified(), 20)
+        fire_until(client, key, directory, verified=True)
+    must_hold_i5(records(directory))
 
 
 class Load(threading.Thread):

@@ -148,8 +148,10 @@ async def test_a_question_that_came_just_before_the_publisher_is_answered(host, 
         await until(lambda: publisher.intake.lanes)
         async with Ear(kafka_cluster.bootstrap, names.publishers) as ear:
             nonce = await ear.ask()
-            async with voice_of(host, kafka_cluster.bootstrap, names, publisher):
+            async with voice_of(host, kafka_cluster.bootstrap, names, publisher) as voice:
                 await until(lambda: ear.answers(nonce))
+            assert {answer.publisher for answer in ear.answers(nonce)} == {voice.publisher}
+            assert {len(answer.offsets) for answer in ear.answers(nonce)} == {0}  # nothing was journalled before it
 
 
 async def test_a_farewell_is_a_tombstone(host, kafka_cluster):

@@ -83,6 +83,8 @@ async def test_kinds_without_a_handler_wait_and_hold_nothing_up(ledger):
     desk.do("cancel")
     await until(runner(ledger, seen, ("stop_billing",)), lambda: seen.kinds)
     await aeventually(lambda: [one.kind for one in ledger.effects.owed()] == ["stop_integrations"])
+    assert [kind for _, kind in seen.kinds] == ["stop_billing"]
+    assert ledger.effects.dead() == []
 
 
 async def test_what_fails_too_often_is_a_dead_letter_until_an_operator_sends_it_again(ledger):
