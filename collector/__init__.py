@@ -7,6 +7,7 @@ listening               by how many descriptors new connections are taken
 tls                     the public port's certificate, where no proxy has one
 limits, wheel           how long and how many; every time-out by one timer
 group                   this tick's hits: one clock reading, one look at the gate, one write, then the answers
+linger                  a pause between two ticks, where a setting asks for it
 gate, entry, outcome    write key -> what becomes of the hit; how one key stands, packed
 pixel                   the GIF and the prebuilt answers
 hit, batch              request bytes -> which key; the body of POST /v1/events

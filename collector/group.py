@@ -20,6 +20,7 @@ from collector.errors import JournalFailed, JournalFull
 from collector.gate import SHARD_MASK, Gate
 from collector.hit import HEAD_BYTES_MAX
 from collector.journal.format import FLAG_OF_BATCH, FLAG_VERIFIED, PAYLOAD_BYTES_MAX, RECORD
+from collector.linger import Linger
 from collector.outcome import Outcome
 from gating.status import Verdict
 
@@ -76,16 +77,18 @@ class Group:
     Hits go in by `add` and `add_batch`; each waiter's `committed` is called once, in the order they came.
 
     outcomes: the worker's counters, by Outcome. on_fatal: called with what must end the process; the hits it befell are
-    neither answered nor counted.
+    neither answered nor counted. linger: waits at the end of a tick, once all of it is answered.
     """
 
     __slots__ = (
+        "_at_end",
         "_closes_at",
         "_event_bytes",
         "_failing_until_us",
         "_gate",
         "_hits",
         "_journal",
+        "_linger",
         "_loop",
         "_on_fatal",
         "_outcomes",
@@ -99,6 +102,7 @@ class Group:
         outcomes: list[int],
         loop: asyncio.AbstractEventLoop,
         on_fatal: Callable[[BaseException], None],
+        linger: Linger | None = None,
     ) -> None:
         self._gate = gate
         self._journal = journal
@@ -110,12 +114,14 @@ class Group:
         self._event_bytes = 0
         self._failing_until_us = 0
         self._closes_at = PROMPT_HITS
+        self._linger = linger
+        self._at_end = self._commit if linger is None else self._commit_and_linger
 
     def add(self, waiter: Waiter, key: bytes, peer: bytes, head: bytes) -> None:
         """One pixel joins the tick. The waiter may have no other hit in it."""
         hits = self._hits
         if not hits:
-            self._loop.call_soon(self._commit)
+            self._loop.call_soon(self._at_end)
         elif len(hits) >= self._closes_at:
             self._close_early()
             hits = self._hits
@@ -129,7 +135,7 @@ class Group:
         """
         event_bytes = sum(len(hit[3]) for hit in hits)
         if not self._hits:
-            self._loop.call_soon(self._commit)
+            self._loop.call_soon(self._at_end)
         elif len(self._hits) + len(hits) > GROUP_HITS_MAX or self._event_bytes + event_bytes > GROUP_EVENT_BYTES_MAX:
             self._close_early()
         self._hits.extend(hits)
@@ -151,6 +157,12 @@ class Group:
             return
         for waiter in waiters:
             waiter.committed(kept != REFUSED)
+
+    def _commit_and_linger(self) -> None:
+        hits = len(self._hits)
+        self._commit()
+        if self._linger is not None and not self._hits:  # else an answer freed a chunk that was held back behind it
+            self._linger.after_tick(hits)
 
     def _take(self) -> tuple[list[Hit], list[Waiter]]:
         hits, waiters = self._hits, self._waiters

@@ -21,6 +21,7 @@ from collector.gate import Gate
 from collector.group import Group, SyncedGroup
 from collector.journal import Durability, Journal
 from collector.limits import Limits
+from collector.linger import Linger
 from collector.listening import BACKLOG, PixelServer
 from collector.metrics import PUBLISH_SECONDS, CounterFile, Counters
 from collector.protocol import protocol_class
@@ -58,8 +59,11 @@ class Worker:
         self.counters = Counters()
         self.gate = Gate()
         self.feed = _feed(settings, directory, self.gate, self.journal.id)
-        made = SyncedGroup if self.journal.durability is Durability.DISK else Group
-        group = made(self.gate, self.journal, self.counters.outcomes, loop, self._end)
+        owned = (self.gate, self.journal, self.counters.outcomes, loop, self._end)
+        if self.journal.durability is Durability.DISK:
+            group: Group = SyncedGroup(*owned)  # whose syncs take longer than any pause
+        else:
+            group = Group(*owned, Linger(settings.linger_us / 1e6) if settings.linger_us else None)
         self.wheel = Wheel(loop)
         protocol = protocol_class(
             group=group,

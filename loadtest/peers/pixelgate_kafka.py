@@ -15,15 +15,18 @@ class PixelgateKafka(Server):
 
     name = "pixelgate"
 
-    def __init__(self, accounts: Accounts, engines: Engines | None = None) -> None:
-        """engines: shared ones; where there are none, each start has its own."""
+    def __init__(self, accounts: Accounts, engines: Engines | None = None, linger_us: int = 0) -> None:
+        """engines: shared ones; where there are none, each start has its own. linger_us: the setting of that name."""
         super().__init__()
-        self._accounts, self._engines = accounts, engines
+        self._accounts, self._engines, self._linger_us = accounts, engines, linger_us
         self.job = (
             f"pixelgate collector (one worker, {accounts.count:,} keys in the gate, durability process: in the journal "
             "before the answer) and publisher (acks=all, idempotent, lz4), both as installed; their CPU and their "
             "supervisors' is summed, the gating service beside them does not count"
         )
+        if linger_us:
+            self.name = "pixelgate-linger"
+            self.job = f"the same with PIXELGATE_LINGER_US={linger_us}: a worker with time to spare waits between ticks"
 
     def missing(self) -> str | None:
         """It needs its own command and Kafka."""
@@ -45,7 +48,8 @@ class PixelgateKafka(Server):
             before, data, words, port = engines.written(), place.folder / "data", place.folder / "words", free_port()
             self._accounts.copy(data)
             gating = start_gating(data, place.folder / "gating.words", place.cores.load)
-            argv = ["env", f"KAFKA_BOOTSTRAP={engines.bootstrap}", str(program()), "--data", str(data)]
+            settings = [f"KAFKA_BOOTSTRAP={engines.bootstrap}", f"PIXELGATE_LINGER_US={self._linger_us}"]
+            argv = ["env", *settings, str(program()), "--data", str(data)]
             collecting = [*argv, "collector", "--workers", "1", "--host", "127.0.0.1", "--port", str(port)]
             publisher = launch([*argv, "publisher"], place.folder / "publisher.words", place.cores.server)
             collector = launch([*collecting, "--durability", "process"], words, place.cores.server)

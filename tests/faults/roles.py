@@ -63,8 +63,9 @@ class Roles:
     def gating(self) -> Process:
         return self._stack.enter_context(gating(self.system.data, self.folder / "gating.log"))
 
-    def collector(self) -> Process:
-        return self._stack.enter_context(collector(self.system.data, self.folder / "collector.log", self.port))
+    def collector(self, **settings: object) -> Process:
+        log = self.folder / "collector.log"
+        return self._stack.enter_context(collector(self.system.data, log, self.port, **settings))
 
     def consumer(self) -> Process:
         return self._stack.enter_context(_consumer(self.system.data, self.folder / "consumer.log"))

@@ -32,6 +32,7 @@ FOLDER: Final = Path("docs/benchmarks")
 LEDGERS: Final = Path("build/bench")
 KEYS: Final = 10
 PACES: Final = (10_000.0, 2_000.0)
+LINGER_US: Final = 500
 STARLETTE_PACE_MAX: Final = 2_000.0
 """Some 300 us a hit are 3,000 hits/s of a core, with nothing left."""
 
@@ -116,6 +117,7 @@ def _prepare(chosen: argparse.Namespace, engines: Engines, result: Delivered, wo
         FranzGo(keys, engines),
         StarletteKafka(keys, engines),
         PixelgateKafka(Accounts(KEYS, chosen.ledgers), engines),
+        PixelgateKafka(Accounts(KEYS, chosen.ledgers), engines, LINGER_US),
     ]
     if unknown := set(chosen.only or ()) - {server.name for server in field}:
         raise ServerFailed(f"no server {min(unknown)!r}; there are {', '.join(server.name for server in field)}")

@@ -8,7 +8,7 @@ from typing import Final
 
 from loadtest.bench.bars import MISS, PASS, UNKNOWN
 from loadtest.bench.delivered.plot import plot
-from loadtest.bench.delivered.result import FORMAT, FRANZ, OURS, STARLETTE, Delivered, Turn
+from loadtest.bench.delivered.result import FORMAT, FRANZ, LINGERING, OURS, STARLETTE, Delivered, Turn
 from loadtest.bench.report import table
 from loadtest.bench.stats import Spread
 
@@ -45,8 +45,7 @@ def text(result: Delivered) -> str:
     for pace in result.paces:
         rows = [_row(result, server, pace) for server in result.played(pace)]
         parts += [f"## {pace:,.0f} hits a second: median (least-most)", table(HEADINGS, rows)]
-        if ours := _parts(result, pace):
-            parts.append(ours)
+        parts += [told for server in (OURS, LINGERING) if (told := _parts(result, server, pace))]
     parts += [NOTE, "## Bars", table(("bar", "at most", "moonshot", "found", "verdict"), bars(result))]
     parts += ["## Who does what", "\n".join(f"- `{name}`: {what}" for name, what in result.servers.items())]
     if void := [one for one in result.turns if one.faults]:
@@ -57,12 +56,13 @@ def text(result: Delivered) -> str:
 
 def bars(result: Delivered) -> list[list[str]]:
     """The bar, and what else is told as a ratio, each with its verdict."""
-    named = [("collector + publisher / fasthttp + franz-go", FRANZ, PACE)]
-    named += [("collector + publisher / fasthttp + franz-go", FRANZ, pace) for pace in result.paces if pace != PACE]
-    named += [("collector + publisher / Starlette + redis + aiokafka", STARLETTE, pace) for pace in result.paces]
+    others = [pace for pace in result.paces if pace != PACE]
+    named = [("collector + publisher / fasthttp + franz-go", OURS, FRANZ, pace) for pace in (PACE, *others)]
+    named += [("with a linger / fasthttp + franz-go", LINGERING, FRANZ, pace) for pace in result.paces]
+    named += [("collector + publisher / Starlette + redis + aiokafka", OURS, STARLETTE, pace) for pace in result.paces]
     rows = []
-    for title, peer, pace in named:
-        found, has_bar = result.ratio(OURS, peer, pace), (peer, pace) == (FRANZ, PACE)
+    for title, ours, peer, pace in named:
+        found, has_bar = result.ratio(ours, peer, pace), (ours, peer, pace) == (OURS, FRANZ, PACE)
         if found is None and not has_bar:
             continue
         limits = [f"{RATIO_MAX:.1f}", f"{RATIO_MOONSHOT:.1f}"] if has_bar else ["-", "-"]
@@ -98,11 +98,11 @@ def _range(found: Spread | None, digits: int) -> str:
     return f"{found.median:,.{digits}f} ({found.least:,.{digits}f}-{found.most:,.{digits}f})"
 
 
-def _parts(result: Delivered, pace: float) -> str:
+def _parts(result: Delivered, server: str, pace: float) -> str:
     """Which of our processes takes what."""
-    names = list(dict.fromkeys(name for one in result.valid(OURS, pace) for name in one.cpu_seconds))
-    told = [(name, result.part(OURS, pace, name)) for name in names]
-    return "Of it " + ", ".join(f"{name} {_range(found, 1)}" for name, found in told) + "." if told else ""
+    names = list(dict.fromkeys(name for one in result.valid(server, pace) for name in one.cpu_seconds))
+    told = ", ".join(f"{name} {_range(result.part(server, pace, name), 1)}" for name in names)
+    return f"Of {server}'s: {told}." if told else ""
 
 
 def document(result: Delivered) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 from xml.sax.saxutils import escape
 
-from loadtest.bench.delivered.result import OURS, Delivered
+from loadtest.bench.delivered.result import LINGERING, OURS, Delivered
 from loadtest.bench.stats import Spread
 
 WIDTH: Final = 860
@@ -67,7 +67,7 @@ def _draw(bar: Bar, y: int, scale: float) -> list[str]:
     parts = [f'<text x="{LABEL_WIDTH - 8}" y="{y + 12}" text-anchor="end">{escape(bar.name)}</text>']
     x = float(LABEL_WIDTH)
     for at, (name, value) in enumerate(bar.parts):
-        colour = OURS_COLOURS[at % len(OURS_COLOURS)] if bar.name == OURS else PEER_COLOUR
+        colour = OURS_COLOURS[at % len(OURS_COLOURS)] if bar.name in (OURS, LINGERING) else PEER_COLOUR
         parts.append(
             f'<rect x="{x:.1f}" y="{y}" width="{value * scale:.1f}" height="{BAR_HEIGHT}" fill="{colour}">'
             f"<title>{escape(name)}: {value:.1f} us</title></rect>"

@@ -10,6 +10,7 @@ FORMAT: Final = 1
 """Raised when a field of the JSON changes its meaning."""
 
 OURS: Final = "pixelgate"
+LINGERING: Final = "pixelgate-linger"
 FRANZ: Final = "fasthttp-franz"
 STARLETTE: Final = "starlette-kafka"
 
