@@ -19,8 +19,8 @@ LINGER_TICKS: Final = 24  # a rush that comes now meets pauses for so many ticks
 FULL_HITS: Final = 16  # or until a tick holds so many
 NEAR_NS: Final = 50_000
 """Hits closer than this on average (20,000/s a worker) share ticks by themselves."""
-FAR_NS: Final = 1_000_000
-"""Of hits further apart than this a pause would catch too few to pay for its own waking up."""
+CAUGHT_MIN: Final = 1.5
+"""Hits that come during a pause on average; fewer do not pay for its own waking up (docs/performance.md)."""
 IDLE_SHARE: Final = 1 / 8
 """Of the time; less is what neighbours take from a worker that is at its limit."""
 
@@ -32,7 +32,18 @@ class Linger:
     what the calling thread has used.
     """
 
-    __slots__ = ("_cpu_ns", "_from_cpu_ns", "_from_ns", "_hits", "_left", "_pauses", "_seconds", "_sleep", "_wall_ns")
+    __slots__ = (
+        "_cpu_ns",
+        "_far_ns",
+        "_from_cpu_ns",
+        "_from_ns",
+        "_hits",
+        "_left",
+        "_pauses",
+        "_seconds",
+        "_sleep",
+        "_wall_ns",
+    )
 
     def __init__(
         self,
@@ -43,6 +54,7 @@ class Linger:
         sleep: Callable[[float], None] = sleep,
     ) -> None:
         self._seconds, self._wall_ns, self._cpu_ns, self._sleep = seconds, wall_ns, cpu_ns, sleep
+        self._far_ns = seconds * 1e9 / CAUGHT_MIN
         self._pauses, self._left, self._hits = False, LOOK_TICKS, 0
         self._from_ns, self._from_cpu_ns = wall_ns(), cpu_ns()
 
@@ -69,4 +81,4 @@ class Linger:
     def _pays(self) -> bool:
         took_ns = self._wall_ns() - self._from_ns
         idle_ns = took_ns - (self._cpu_ns() - self._from_cpu_ns)
-        return idle_ns > IDLE_SHARE * took_ns and NEAR_NS * self._hits < took_ns < FAR_NS * self._hits
+        return idle_ns > IDLE_SHARE * took_ns and NEAR_NS * self._hits < took_ns < self._far_ns * self._hits
