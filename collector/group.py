@@ -12,6 +12,7 @@ Must not await, log a hit, or keep anything past the tick beyond what the connec
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, Protocol
 
 from collector.batch import EVENT_BYTES_MAX, EVENTS_MAX
@@ -82,13 +83,13 @@ class Group:
 
     __slots__ = (
         "_at_end",
+        "_closed_hits",
         "_closes_at",
         "_event_bytes",
         "_failing_until_us",
         "_gate",
         "_hits",
         "_journal",
-        "_linger",
         "_loop",
         "_on_fatal",
         "_outcomes",
@@ -114,8 +115,8 @@ class Group:
         self._event_bytes = 0
         self._failing_until_us = 0
         self._closes_at = PROMPT_HITS
-        self._linger = linger
-        self._at_end = self._commit if linger is None else self._commit_and_linger
+        self._closed_hits = 0  # committed before their tick was over, since a linger was last told
+        self._at_end = self._commit if linger is None else partial(self._commit_and_linger, linger)
 
     def add(self, waiter: Waiter, key: bytes, peer: bytes, head: bytes) -> None:
         """One pixel joins the tick. The waiter may have no other hit in it."""
@@ -146,6 +147,7 @@ class Group:
 
     def _close_early(self) -> None:
         """Make room in the midst of a tick. The commit that is already scheduled takes what comes after."""
+        self._closed_hits += len(self._hits)
         self._commit()
 
     def _commit(self) -> None:
@@ -158,11 +160,11 @@ class Group:
         for waiter in waiters:
             waiter.committed(kept != REFUSED)
 
-    def _commit_and_linger(self) -> None:
-        hits = len(self._hits)
+    def _commit_and_linger(self, linger: Linger) -> None:
+        hits, self._closed_hits = self._closed_hits + len(self._hits), 0
         self._commit()
-        if self._linger is not None and not self._hits:  # else an answer freed a chunk that was held back behind it
-            self._linger.after_tick(hits)
+        if not self._hits:  # else an answer freed a chunk that was held back behind it
+            linger.after_tick(hits)
 
     def _take(self) -> tuple[list[Hit], list[Waiter]]:
         hits, waiters = self._hits, self._waiters
