@@ -94,7 +94,8 @@ def test_a_receiver_that_hangs_holds_up_neither_other_accounts_nor_flips(gating,
     door.gateway.do(slow, "resume")
     eventually(lambda: [event["type"] for _, event in receiver.of(quick)] == ["stop_integrations", "resync"])
     assert len(receiver.of(slow)) == 1  # and its own later effect waits for its turn
-    assert {row["account"] for row in door.gateway.effects("")} == {slow}
+    # what the quick one's were owed is crossed out once they were taken: soon after the receiver has them, not before
+    eventually(lambda: {row["account"] for row in door.gateway.effects("")} == {slow})
 
 
 async def test_a_receiver_that_does_not_answer_in_time_is_given_up_for_this_try(receiver):
