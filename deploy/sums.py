@@ -28,7 +28,8 @@ class Sums:
     elsewhere: in the warehouse, of other hosts or journals long gone.
     kept_counted: by counters. kept: by sequences, killed workers' included. owed: journalled, not in the warehouse yet.
     workers: starts ever. killed: how many of them were. unknown: those (long gone ones not each), with the time their
-    counts end; none where their file does not read, as a power cut may leave it. history: changes in the ledger.
+    counts end; none where their file does not read, as a power cut may leave it. history: changes in the ledger; None
+    where it was not read.
     """
 
     ok: bool = True
@@ -47,7 +48,7 @@ class Sums:
     elsewhere: int = 0
     workers: int = 0
     killed: int = 0
-    history: int = 0
+    history: int | None = None
     unknown: list[dict[str, Any]] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 

@@ -1,8 +1,9 @@
 """`python -m loadtest`: a whole system of its own in a temporary directory, a shape of load on it, and the verdict.
 
 Starts `pixelgate run` on free ports, makes an operator's token, runs locust headless, stops the system, and has
-`pixelgate verify` look at what it left. Exit: 0 where every check passed; 1 where one failed; 2 usage, or locust's own;
-3 where the system did not start or stop.
+`pixelgate verify` look at what it left. Ctrl-C and SIGTERM end the load early; the rest follows. Exit: 0 where every
+check passed; 1 where one failed; 2 usage, or locust's own; 3 where the system did not start or stop; 130 where it was
+ended before the load began.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from loadtest.ending import run
 from loadtest.peers.pixelgate import KEYS_FILE, Accounts, await_ready, pixelgate, program
 from loadtest.peers.server import (
     POLL_SECONDS,
@@ -40,7 +42,8 @@ LEDGERS: Final = Path("build/bench")
 KEYS: Final = 1_000_000
 WHOLE: Final = b"Ctrl-C stops it"
 """`pixelgate run` says so once every role has answered."""
-RECKONING_SECONDS: Final = 600.0
+RECKONING_SECONDS: Final = 1800.0
+"""From the end of the load on: where `verify` reads the history of a million accounts, that alone takes minutes."""
 SYSTEM_FAILED: Final = 3
 
 
@@ -113,8 +116,9 @@ def play(chosen: argparse.Namespace, on: System, keys: Path | None, report: Path
             locust.send_signal(signal.SIGINT)  # it stops its users, reckons, and says why it ends
             return locust.wait(RECKONING_SECONDS)
         finally:
-            locust.kill()
-            locust.wait()
+            if locust.poll() is None:
+                os.killpg(locust.pid, signal.SIGKILL)  # its workers too
+                locust.wait()
 
 
 def seconds(text: str) -> int:
@@ -173,4 +177,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main, "loadtest")

@@ -45,13 +45,16 @@ def doctor(session: Session) -> None:
         raise typer.Exit(FAILED_EXIT_CODE)
 
 
-def verify(session: Session) -> None:
+HitsOption = Annotated[bool, typer.Option("--hits", help="Add up the hits alone; leave the ledger's history unread.")]
+
+
+def verify(session: Session, hits: HitsOption = False) -> None:
     """Prove conservation: hits counted, journalled and in the warehouse agree, the history is whole; exit 1 if not."""
     from consumers.config import ConsumerSettings
     from deploy.settings import load
     from deploy.verify import verify_all
 
-    answer = verify_all(session.existing(), load(ConsumerSettings))
+    answer = verify_all(session.existing(), load(ConsumerSettings), hits_alone=hits)
     session.emit(answer, lambda: print_verified(answer))
     if not answer["ok"]:
         raise typer.Exit(FAILED_EXIT_CODE)

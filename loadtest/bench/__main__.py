@@ -1,7 +1,6 @@
 """`python -m loadtest.bench`: measure, print, write down. Run with `--help` for what can be left out or made longer."""
 
 import argparse
-import signal
 import sys
 import tempfile
 import time
@@ -17,6 +16,7 @@ from loadtest.bench.machine import describe
 from loadtest.bench.result import Contender, Result
 from loadtest.bench.rounds import Plan, play, tell
 from loadtest.bench.wrk import installed
+from loadtest.ending import run
 from loadtest.peers.field import MANY_KEYS, MOST_KEYS, field
 from loadtest.peers.pixelgate import program
 from loadtest.peers.server import SCENARIOS, Scenario, Server, ServerFailed
@@ -71,7 +71,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not installed():
         print("bench: wrk is not installed (Debian: apt-get install wrk)", file=sys.stderr)
         return 1
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that every server is stopped
     cores = Cores.of_this_machine()
     with tempfile.TemporaryDirectory(prefix="bench-", dir=chosen.work) as name:
         result = _measure(chosen, cores, Path(name))
@@ -149,4 +148,4 @@ def _flips(chosen: argparse.Namespace, result: Result, work: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main, "bench")

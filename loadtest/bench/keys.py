@@ -25,6 +25,7 @@ from loadtest.bench.machine import describe
 from loadtest.bench.result import Look, Result
 from loadtest.bench.rounds import Plan, play, tell
 from loadtest.bench.wrk import Load, Seen, installed, write_heads
+from loadtest.ending import run
 from loadtest.heads import HEADS, heads
 from loadtest.peers.pixelgate import Accounts, Pixelgate, program
 from loadtest.peers.server import (
@@ -276,4 +277,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main, "bench")

@@ -27,6 +27,7 @@ from loadtest.bench.report import flips_table, table
 from loadtest.bench.result import Flips
 from loadtest.bench.stats import percentile
 from loadtest.bench.wrk import installed
+from loadtest.ending import run
 from tests.servers import KafkaCluster, PostgresServer, RedisServer
 
 FOLDER: Final = Path("docs/benchmarks")
@@ -243,4 +244,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main, "bench")

@@ -27,6 +27,7 @@ from loadtest.bench.flips import FlipPlan, Timed, flip
 from loadtest.bench.machine import describe
 from loadtest.bench.report import table
 from loadtest.bench.stats import percentile
+from loadtest.ending import run
 from loadtest.peers.local_http import LocalHttp
 from loadtest.peers.pixelgate import ACCOUNT, await_ready, await_socket, pixelgate, program
 from loadtest.peers.server import ROOT, Running, ServerFailed, await_answer, free_port, last_words, launch
@@ -284,4 +285,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main, "bench")

@@ -27,6 +27,8 @@ STOP_SECONDS: Final = 15.0
 POLL_SECONDS: Final = 0.02
 PROBE_SECONDS: Final = 5.0
 TOOL_SECONDS: Final = 600.0
+LAUNCHED: Final[list["subprocess.Popen[bytes]"]] = []
+"""Every process of this run, in the order of their starts."""
 PROBE: Final = b"GET /p/probe.gif HTTP/1.1\r\nHost: px.example.net\r\n\r\n"
 """A hit for a key that no gate knows."""
 
@@ -147,9 +149,18 @@ def launch(argv: Sequence[str], words: Path, core: int | frozenset[int] | None) 
     """Start a process in a session of its own, pinned to a core or some, its output going to the file `words`."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with words.open("ab") as output, pinned(core) if core is not None else nullcontext():
-        return subprocess.Popen(
+        process = subprocess.Popen(
             argv, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=environment, start_new_session=True
         )
+    LAUNCHED.append(process)
+    return process
+
+
+def end_launched() -> None:
+    """End what was launched and still runs, the newest first: a run may be interrupted where nobody holds it yet."""
+    while LAUNCHED:
+        if (process := LAUNCHED.pop()).poll() is None:
+            end(process)
 
 
 def end(process: "subprocess.Popen[bytes]") -> bool:

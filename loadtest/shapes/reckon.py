@@ -32,7 +32,7 @@ class Before:
         """Ask each source once."""
         found: dict[str, Any] = {}
         why: dict[str, str] = {}
-        asked = {"outcomes": outside.outcomes, "verified": outside.verify, "cpu": outside.cpu}
+        asked = {"outcomes": outside.outcomes, "verified": outside.sums, "cpu": outside.cpu}
         for name, ask in asked.items():
             try:
                 found[name] = ask()

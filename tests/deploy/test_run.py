@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -115,11 +116,30 @@ def test_a_run_takes_hits_and_stops_cleanly_and_the_next_one_goes_on_with_the_sa
     summed = pixelgate("verify", "--json").json
     assert summed["ok"], summed["faults"]
     assert (summed["hits"], summed["kept"], summed["warehouse"], summed["owed"]) == (20, 20, 20, 0)
+    assert summed["history"] >= 1
+    assert pixelgate("verify", "--hits", "--json").json == {**summed, "history": None}
     with running(pixelgate, tmp_path / "second", port) as run:
         assert run.write_key == key
         run.fire(5)
         assert visible(pixelgate("report", "demo", "--settled", "20", "--json")) == 25
         assert run.interrupt() == 0
+
+
+def test_hits_alone_add_up_where_the_history_does_not_and_only_the_whole_verify_says_so(
+    pixelgate: Console, tmp_path: Path
+) -> None:
+    with running(pixelgate, tmp_path / "log", free_port()) as run:
+        run.fire(5)
+        assert run.interrupt() == 0
+    with sqlite3.connect(pixelgate.data / "ledger.sqlite") as ledger:
+        ledger.execute("UPDATE history SET actor = 'somebody else' WHERE version = 1")
+    ledger.close()
+    whole = pixelgate("verify", "--json")
+    assert (whole.code, whole.json["ok"]) == (1, False)
+    assert "row 1 was altered" in whole.json["faults"][0]
+    hits = pixelgate("verify", "--hits", "--json")
+    assert (hits.code, hits.json["ok"], hits.json["history"], hits.json["kept"]) == (0, True, None, 5)
+    assert "history" not in pixelgate("verify", "--hits").out
 
 
 def test_a_killed_worker_is_restarted_in_its_slot_and_no_answered_hit_is_lost(

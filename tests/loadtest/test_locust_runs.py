@@ -10,14 +10,16 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from loadtest.__main__ import main, seconds
+from loadtest.bench.cpu import tree
 from loadtest.peers.wire import GIF
+from tests.eventually import eventually
 from tests.processes import ROOT, free_port
 from tests.system import System
 
@@ -101,6 +103,43 @@ def test_one_command_starts_a_system_loads_it_with_garbage_and_leaves_nothing(tm
         f"bots_and_garbage.{end}" for end in ("html", "json", "log")
     ]
     assert json.loads((tmp_path / "bots_and_garbage.json").read_text())["malformed"] > 0
+
+
+def begun(folder: Path, shape: str = "steady") -> "subprocess.Popen[str]":
+    """`python -m loadtest` for an hour."""
+    argv = [sys.executable, "-m", "loadtest", shape, "--duration", "1h", "--users", "5", "--rate", "50"]
+    return subprocess.Popen(
+        [*argv, "--to", str(folder)], cwd=ROOT, text=True, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def gone(pids: Iterable[int]) -> bool:
+    return not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+def test_a_run_ended_by_sigterm_lets_users_go_reckons_and_leaves_no_process(tmp_path):
+    run = begun(tmp_path)
+    log = tmp_path / "steady.log"
+    eventually(lambda: log.exists() and b"All users spawned" in log.read_bytes(), RUN_SECONDS)
+    started = tree(run.pid)
+    assert len(started) > 5  # itself, pixelgate run and its roles, locust
+    run.terminate()
+    out, err = run.communicate(timeout=RUN_SECONDS)
+    assert (run.returncode, err) == (0, ""), log.read_text()
+    assert out.splitlines()[-1].startswith("PASS")
+    assert gone(started)
+
+
+def test_a_run_ended_while_its_system_starts_leaves_no_process(tmp_path):
+    run = begun(tmp_path)
+    eventually(lambda: len(tree(run.pid)) > 1, RUN_SECONDS)
+    started = tree(run.pid)
+    run.terminate()
+    run.terminate()  # as `timeout make loadtest` does
+    _, err = run.communicate(timeout=RUN_SECONDS)
+    assert (run.returncode, err) == (130, "loadtest: ended before its time\n")
+    assert gone(started)
 
 
 @contextlib.contextmanager

@@ -6,7 +6,6 @@ time on one core, by a load of constant pace from the other, where Kafka, Redis 
 
 import argparse
 import json
-import signal
 import sys
 import tempfile
 import time
@@ -20,6 +19,7 @@ from loadtest.bench.delivered.result import Delivered, read
 from loadtest.bench.delivered.turn import Bench, Plan, tell
 from loadtest.bench.machine import describe
 from loadtest.bench.pace import PaceFailed
+from loadtest.ending import run
 from loadtest.heads import made_up_keys
 from loadtest.peers.engines import Engines
 from loadtest.peers.franz import FranzGo
@@ -64,7 +64,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if lacking := load.missing():
         print(f"bench: {lacking}", file=sys.stderr)
         return 1
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that every server is stopped
     cores = Cores.of_this_machine()
     try:
         with tempfile.TemporaryDirectory(prefix="bench-", dir=chosen.work) as name:
@@ -140,4 +139,4 @@ def _prepare(chosen: argparse.Namespace, engines: Engines, result: Delivered, wo
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main, "bench")

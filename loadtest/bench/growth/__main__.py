@@ -2,7 +2,6 @@
 
 import argparse
 import resource
-import signal
 import sys
 import tempfile
 import time
@@ -19,6 +18,7 @@ from loadtest.bench.growth.lives import Run
 from loadtest.bench.growth.sample import GrowthUnreadable, Measured, Sample
 from loadtest.bench.machine import describe
 from loadtest.bench.wrk import installed
+from loadtest.ending import run
 
 FOLDER: Final = Path("docs/benchmarks")
 LEDGERS: Final = Path("build/bench")
@@ -78,7 +78,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _measure_all(chosen: argparse.Namespace, measured: dict[str, Measured]) -> None:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that every server is stopped
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # ours, and of what is started from here
     cores = Cores.of_this_machine()
@@ -138,4 +137,4 @@ def tell(one: Sample, unit: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main, "growth")

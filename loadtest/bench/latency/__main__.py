@@ -6,7 +6,6 @@ rates; last Pixelgate again, timing itself. Writes latency.md, latency.json and 
 
 import argparse
 import json
-import signal
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from loadtest import ending
 from loadtest.bench.__main__ import FOLDER, LEDGERS
 from loadtest.bench.cpu import Cores, pinned
 from loadtest.bench.latency import page
@@ -72,7 +72,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if lacks:
         print(f"latency: {lacks}", file=sys.stderr)
         return 1
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that every server is stopped
     with tempfile.TemporaryDirectory(prefix="bench-", dir=chosen.work) as name:
         result = measure(chosen, cores, Path(name))
     paths = page.write(result, chosen.to)
@@ -189,4 +188,4 @@ def tell(leg: Leg) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    ending.run(main, "latency")

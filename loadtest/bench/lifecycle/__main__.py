@@ -25,6 +25,7 @@ from loadtest.bench.cpu import Cores, cpu_seconds
 from loadtest.bench.lifecycle.page import FLIPS_MIN, page
 from loadtest.bench.lifecycle.result import Flipping, Swept, Timed
 from loadtest.bench.machine import describe
+from loadtest.ending import run
 from loadtest.peers.local_http import LocalHttp, LocalHttpFailed
 from loadtest.peers.pixelgate import await_ready, await_socket, program
 from loadtest.peers.server import ROOT, Running, ServerFailed, await_answer, free_port, launch
@@ -258,4 +259,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main, "bench")
