@@ -26,6 +26,10 @@ settings.register_profile("dev", max_examples=40, deadline=None, suppress_health
 settings.register_profile("ci", parent=settings.get_profile("dev"), max_examples=200, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
+# Roles are started hundreds of times. Where no bytecode is written, each start compiles the whole project anew: a fifth
+# of its time.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # Hypothesis times the garbage collector by an entry in `gc.callbacks`, which CPython lets go of after its very last
 # collection: what hangs on it (hypothesis, the test modules it knows, DuckDB) then outlives the interpreter, and
 # DuckDB's binding reports that as leaked.
