@@ -46,11 +46,13 @@ def test_strict_fails_a_run_that_did_not_measure_every_bar(tmp_path):
 
 
 @needs_wrk
-def test_what_keys_cost_is_measured_from_a_ledger_made_in_bulk():
+def test_what_keys_cost_is_measured_from_a_ledger_made_in_bulk(monkeypatch):
+    """Ledgers in a folder that is named from here, as it is unless another is given."""
     with tempfile.TemporaryDirectory(
         prefix="bench-"
     ) as name:  # a Unix address has 107 bytes: pytest's folders lie deep
-        _measures_keys(Path(name))
+        monkeypatch.chdir(name)
+        _measures_keys(Path())
 
 
 def _measures_keys(folder):

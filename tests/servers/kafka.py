@@ -47,6 +47,7 @@ class KafkaCluster:
     def __init__(self, folder: Path, brokers: int = 1, **settings: str) -> None:
         """settings: server.properties with `_` for `.`."""
         jars = fetch_jars()
+        folder = folder.resolve()  # the server is started in it
         folder.mkdir(parents=True, exist_ok=True)
         ports = [(free_port(), free_port()) for _ in range(brokers)]
         voters = ",".join(f"{n}@127.0.0.1:{controller}" for n, (_, controller) in enumerate(ports))

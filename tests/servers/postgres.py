@@ -33,7 +33,7 @@ class PostgresServer(ServerProcess):
             # Not under the caller's: pytest closes its folders to other users again whenever another run begins.
             self._kept = tempfile.TemporaryDirectory(prefix="pixelgate-postgres-")  # goes with this object
             folder = Path(self._kept.name)
-        self._folder = folder
+        folder = self._folder = folder.resolve()  # the server is started in it
         self.port, self._databases = free_port(), 0
         folder.mkdir(parents=True, exist_ok=True)
         self.data = folder / "data"

@@ -18,6 +18,7 @@ class RedisServer(ServerProcess):
         binary = shutil.which("redis-server")
         if binary is None:
             raise ServerMissing("redis-server is not installed: apt-get install redis-server")
+        folder = folder.resolve()  # the server is started in it
         folder.mkdir(parents=True, exist_ok=True)
         self.port = port or free_port()
         plain = [] if "--port" in options else ["--port", str(self.port)]
