@@ -35,7 +35,8 @@ def verify_all(directory: DataDirectory, settings: ConsumerSettings, *, hits_alo
     """Take every reading and add up. Raises Unreachable where the ledger or the warehouse cannot be read,
     NotSettledInTime where Kafka does not carry in time what was answered before.
 
-    hits_alone: leave the ledger unread, which takes two minutes for a million accounts."""
+    hits_alone: leave the ledger unread; reading it takes two minutes for a million accounts.
+    """
     counters, unreadable = read_all(directory.counters)
     living = {published.journal for published in counters if is_alive(published)}
     on_disk = read_journals(directory)

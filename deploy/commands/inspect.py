@@ -8,6 +8,7 @@ from deploy.output import fields, table
 from deploy.session import Session, command
 
 FAILED_EXIT_CODE = 1
+HitsOption = Annotated[bool, typer.Option("--hits", help="Add up the hits alone; leave the ledger's history unread.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -43,9 +44,6 @@ def doctor(session: Session) -> None:
     )
     if any(check.result == FAIL for check in checks):
         raise typer.Exit(FAILED_EXIT_CODE)
-
-
-HitsOption = Annotated[bool, typer.Option("--hits", help="Add up the hits alone; leave the ledger's history unread.")]
 
 
 def verify(session: Session, hits: HitsOption = False) -> None:

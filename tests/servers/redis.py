@@ -40,6 +40,7 @@ class RedisServer(ServerProcess):
 
 def sentinel(folder: Path, name: str, master_port: int, *, down_ms: int = 500) -> RedisServer:
     """A Sentinel that watches one master under `name`, alone (quorum 1); its URL's port is the Sentinel's."""
+    folder = folder.resolve()  # as RedisServer does
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
     (folder / "sentinel.conf").write_text(
