@@ -12,7 +12,6 @@ Must not await, log a hit, or keep anything past the tick beyond what the connec
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Final, Protocol
 
 from collector.batch import EVENT_BYTES_MAX, EVENTS_MAX
@@ -30,6 +29,11 @@ PROMPT_HITS: Final = 16
 """And at durability `process` here already: those that were read first are answered before more is read. When many are
 ready at once (64 behind a pause of the machine) the p99 of service time is a third and less by it, for some 2 % of CPU
 at full load (docs/performance.md). A frame that must be synced is worth more hits."""
+TICK_PROMPT_HITS: Final = 2048
+"""So many of a tick are answered before its end; the answers to all that come then wait for it. libuv (1.52,
+uv__io_poll) polls again within a tick while it gets the 1,024 events it has room for, up to 48 times. With more
+connections busy than that, each answered at once and asking again, a tick took 49,152 hits, and new connections,
+batches and timers waited for 0.7 s. Clients that wait ask nothing, so the tick runs out of events."""
 GROUP_EVENT_BYTES_MAX: Final = 8 * 1024**2  # and here, counting what batches brought
 _RECORD_BYTES_MAX: Final = HEAD_BYTES_MAX + 1024  # fields, account, peer, and what normalising may add to a head
 if GROUP_HITS_MAX * _RECORD_BYTES_MAX + GROUP_EVENT_BYTES_MAX > PAYLOAD_BYTES_MAX:  # not `assert`: -O would drop it
@@ -82,7 +86,6 @@ class Group:
     """
 
     __slots__ = (
-        "_at_end",
         "_closed_hits",
         "_closes_at",
         "_event_bytes",
@@ -90,9 +93,11 @@ class Group:
         "_gate",
         "_hits",
         "_journal",
+        "_linger",
         "_loop",
         "_on_fatal",
         "_outcomes",
+        "_owed",
         "_waiters",
     )
 
@@ -115,14 +120,15 @@ class Group:
         self._event_bytes = 0
         self._failing_until_us = 0
         self._closes_at = PROMPT_HITS
-        self._closed_hits = 0  # committed before their tick was over, since a linger was last told
-        self._at_end = self._commit if linger is None else partial(self._commit_and_linger, linger)
+        self._closed_hits = 0  # of this tick, in groups that closed before its end
+        self._owed: deque[tuple[list[Waiter], bool]] = deque()  # settled, to be answered
+        self._linger = linger
 
     def add(self, waiter: Waiter, key: bytes, peer: bytes, head: bytes) -> None:
         """One pixel joins the tick. The waiter may have no other hit in it."""
         hits = self._hits
         if not hits:
-            self._loop.call_soon(self._at_end)
+            self._loop.call_soon(self._end_tick)
         elif len(hits) >= self._closes_at:
             self._close_early()
             hits = self._hits
@@ -136,7 +142,7 @@ class Group:
         """
         event_bytes = sum(len(hit[3]) for hit in hits)
         if not self._hits:
-            self._loop.call_soon(self._at_end)
+            self._loop.call_soon(self._end_tick)
         elif len(self._hits) + len(hits) > GROUP_HITS_MAX or self._event_bytes + event_bytes > GROUP_EVENT_BYTES_MAX:
             self._close_early()
         self._hits.extend(hits)
@@ -146,25 +152,37 @@ class Group:
             self._close_early()
 
     def _close_early(self) -> None:
-        """Make room in the midst of a tick. The commit that is already scheduled takes what comes after."""
+        """Make room in the midst of a tick. Once many of it are answered, the answers wait for its end."""
         self._closed_hits += len(self._hits)
+        self._settle()
+        if self._closed_hits <= TICK_PROMPT_HITS:
+            self._answer()
+
+    def _end_tick(self) -> None:
+        """All that was ready has been read: commit what is left, and linger where nothing more is waiting."""
+        hits, self._closed_hits = self._closed_hits + len(self._hits), 0
         self._commit()
+        if self._linger is not None and not self._hits:  # else an answer freed a chunk that was held back behind it
+            self._linger.after_tick(hits)
 
     def _commit(self) -> None:
+        self._settle()
+        self._answer()
+
+    def _settle(self) -> None:
         hits, waiters = self._take()
         try:
             kept = self._write(hits)
         except Exception as error:
             self._on_fatal(error)
-            return
-        for waiter in waiters:
-            waiter.committed(kept != REFUSED)
+        else:
+            self._owed.append((waiters, kept != REFUSED))
 
-    def _commit_and_linger(self, linger: Linger) -> None:
-        hits, self._closed_hits = self._closed_hits + len(self._hits), 0
-        self._commit()
-        if not self._hits:  # else an answer freed a chunk that was held back behind it
-            linger.after_tick(hits)
+    def _answer(self) -> None:
+        while self._owed:
+            waiters, kept = self._owed.popleft()
+            for waiter in waiters:
+                waiter.committed(kept)
 
     def _take(self) -> tuple[list[Hit], list[Waiter]]:
         hits, waiters = self._hits, self._waiters

@@ -16,8 +16,9 @@ from typing import Final
 
 from gating.serving import Server
 
-BACKLOG: Final = 2048
-"""Connections the kernel queues while a tick runs; Linux caps it at net.core.somaxconn (4096)."""
+BACKLOG: Final = 65_535
+"""Connections the kernel queues while a tick runs: as many as it allows, which is net.core.somaxconn (4,096 where
+nobody changed it). One that finds the queue full is sent again by its client, a second later."""
 SILENT_SECONDS: Final = 1
 """The kernel keeps a new connection to itself until it has sent something, or for about this long: its first hit can be
 read as soon as it is accepted (docs/performance.md has what that saves). Apache does the same for HTTP."""

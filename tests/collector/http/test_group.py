@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from collector.batch import EVENT_BYTES_MAX, EVENTS_MAX
 from collector.errors import JournalFailed
 from collector.gate import Gate, boot_ns
-from collector.group import GROUP_HITS_MAX, PROMPT_HITS, Group, SyncedGroup
+from collector.group import GROUP_HITS_MAX, PROMPT_HITS, TICK_PROMPT_HITS, Group, SyncedGroup
 from collector.hit import HEAD_BYTES_MAX
 from collector.journal.format import PAYLOAD_BYTES_MAX
 from collector.outcome import Outcome
@@ -125,6 +125,20 @@ def test_of_many_hits_the_first_are_kept_and_answered_before_the_last_are_read()
     assert [len(frame) for frame in bench.journal.frames] == [PROMPT_HITS, PROMPT_HITS, 3]
     assert all(waiter.answers == [True] for waiter in waiters)
     assert sum(bench.outcomes) == len(waiters)
+
+
+def test_what_comes_after_many_of_a_tick_is_kept_at_once_and_answered_at_its_end():
+    """I1: clients that get no answer yet ask nothing more, so that the tick ends; the next one is prompt again."""
+    bench = Bench()
+    waiters = [bench.hit(b"a") for _ in range(2 * TICK_PROMPT_HITS + 1)]
+    assert len(bench.journal.records) == 2 * TICK_PROMPT_HITS
+    assert [waiter.answers for waiter in waiters] == [[True]] * TICK_PROMPT_HITS + [[]] * (TICK_PROMPT_HITS + 1)
+    bench.tick.end()
+    assert all(waiter.answers == [True] for waiter in waiters)
+    assert all(waiter.kept_when_answered > at for at, waiter in enumerate(waiters))
+    assert sum(bench.outcomes) == len(waiters)
+    prompt = [bench.hit(b"a") for _ in range(PROMPT_HITS + 1)]
+    assert [waiter.answers for waiter in prompt] == [[True]] * PROMPT_HITS + [[]]
 
 
 def test_a_batch_is_never_split_between_frames():
