@@ -121,7 +121,7 @@ class Group:
         self._failing_until_us = 0
         self._closes_at = PROMPT_HITS
         self._closed_hits = 0  # of this tick, in groups that closed before its end
-        self._owed: deque[tuple[list[Waiter], bool]] = deque()  # settled, to be answered
+        self._owed: list[tuple[list[Waiter], bool]] = []  # settled, to be answered
         self._linger = linger
 
     def add(self, waiter: Waiter, key: bytes, peer: bytes, head: bytes) -> None:
@@ -179,8 +179,9 @@ class Group:
             self._owed.append((waiters, kept != REFUSED))
 
     def _answer(self) -> None:
-        while self._owed:
-            waiters, kept = self._owed.popleft()
+        """Answer all that is owed. An answer may let in a hit that was held back behind it, which may close a group."""
+        owed, self._owed = self._owed, []  # else closing it would answer these too, and so on, each a call deeper
+        for waiters, kept in owed:
             for waiter in waiters:
                 waiter.committed(kept)
 

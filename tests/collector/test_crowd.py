@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from loadtest.bench.idle import allow_files
 from tests.processes import collector, free_port
 
 HEAD = b"GET /p/nobody.gif HTTP/1.1\r\nHost: px.example.net\r\n\r\n"
@@ -22,12 +23,14 @@ ANSWER_BYTES_MAX = 65_536
 
 @pytest.fixture
 def port(tmp_path):
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 2 * CROWD)), hard))
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allow_files(CROWD)
     port = free_port()
-    with collector(tmp_path / "data", tmp_path / "log", port):
-        yield port
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    try:
+        with collector(tmp_path / "data", tmp_path / "log", port):
+            yield port
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, allowed)
 
 
 class Crowd:

@@ -22,6 +22,10 @@ def worker(tmp_path):
     port = free_port()
     with collector(tmp_path / "data", tmp_path / "log", port) as process:
         process.port = port
+        eventually(lambda: descriptors(process) == ACCEPTS_MIN)
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+            connection.sendall(HEAD)
+            assert b"GIF89a" in answer(connection)  # it accepts before it has started, and looks only then
         yield process
 
 
@@ -61,7 +65,6 @@ def answer(connection):
 
 
 def test_a_crowd_that_queues_is_answered_and_has_more_descriptors_until_nobody_waits(worker):
-    eventually(lambda: descriptors(worker) == ACCEPTS_MIN)
     crowd = queue_up(worker)
     eventually(lambda: descriptors(worker) == ACCEPTS_MAX)
     for connection in crowd:

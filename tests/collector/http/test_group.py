@@ -141,6 +141,37 @@ def test_what_comes_after_many_of_a_tick_is_kept_at_once_and_answered_at_its_end
     assert [waiter.answers for waiter in prompt] == [[True]] * PROMPT_HITS + [[]]
 
 
+class Pipelining(Waiter):
+    """Had sent its next hit before it was answered, which lets that one in. depth: answers given within answers."""
+
+    depth = deepest = 0
+
+    def __init__(self, bench: Bench) -> None:
+        super().__init__(bench.journal)
+        self.bench = bench
+
+    def committed(self, kept: bool) -> None:
+        super().committed(kept)
+        if len(self.answers) == 1:
+            Pipelining.depth += 1
+            Pipelining.deepest = max(Pipelining.deepest, Pipelining.depth)
+            self.bench.group.add(self, b"a", b"", HEAD)
+            Pipelining.depth -= 1
+
+
+def test_answers_that_let_further_hits_in_do_not_nest_by_their_number():
+    """Of a large crowd that would go deeper than Python does."""
+    bench = Bench()
+    waiters = [Pipelining(bench) for _ in range(3 * TICK_PROMPT_HITS)]
+    for waiter in waiters:
+        bench.group.add(waiter, b"a", b"", HEAD)
+    while bench.tick.scheduled:
+        bench.tick.end()
+    assert all(waiter.answers == [True, True] for waiter in waiters)
+    assert sum(bench.outcomes) == len(bench.journal.records) == 2 * len(waiters)
+    assert Pipelining.deepest <= 2
+
+
 def test_a_batch_is_never_split_between_frames():
     """DESIGN 5: a batch lies in one frame, all or nothing."""
     bench = Bench()
